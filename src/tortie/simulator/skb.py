@@ -1,0 +1,66 @@
+"""The packet on its way: what the kernel keeps beside the bytes, mutable, one per walk.
+
+The name is the kernel's (socket buffer). The bytes themselves stay an immutable `Packet` that is replaced when NAT or a
+target changes it, so steps of a trace can point at it. Nothing outside `simulator` sees an `Skb`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tortie.net.packet import Packet
+from tortie.netfilter.match import CtState, Direction
+
+if TYPE_CHECKING:
+    from tortie.simulator.connection import Connection
+    from tortie.simulator.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """What is known of the sending socket: None where the caller did not say."""
+
+    uid: int | None = None
+    gid: int | None = None
+    groups: frozenset[int] = frozenset()
+    has_file: bool = True
+    """False for the kernel's own sockets (ICMP errors): they exist but have no owner (spec: netfilter 7.5)."""
+
+
+class Skb:
+    """One packet in flight; interface names are empty where the hook has no such device."""
+
+    __slots__ = (
+        "bridged", "connection", "ct_direction", "ct_state", "forwarded", "frame_type", "in_iface", "local_output",
+        "mac_source", "mark", "out_iface", "packet", "phys_in", "phys_out", "session", "socket", "socket_known",
+        "uid_route", "untracked", "zone_original", "zone_reply",
+    )  # fmt: skip
+
+    def __init__(self, packet: Packet, session: Session, *, in_iface: str = "", mark: int = 0) -> None:
+        self.packet = packet
+        self.session = session
+        self.in_iface = in_iface
+        self.out_iface = ""
+        self.mark = mark
+        self.phys_in = ""
+        self.phys_out = ""
+        self.bridged = False
+        self.forwarded = False
+        self.local_output = False
+        self.frame_type: str | None = "unicast"
+        """Type of the link-layer frame: unicast, broadcast, multicast; None when not known."""
+        self.mac_source: bytes | None = None
+        """Source MAC, None when not known or without an Ethernet header."""
+        self.socket: Socket | None = None
+        """Sending socket of a local packet."""
+        self.socket_known = True
+        """False when the packet is local and nothing was said about its socket."""
+        self.uid_route: int | None = None
+        self.connection: Connection | None = None
+        self.ct_direction: Direction = Direction.ORIGINAL
+        self.ct_state: CtState | None = None
+        """NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED; None while tracking does not run."""
+        self.untracked = False
+        self.zone_original = 0
+        self.zone_reply = 0
