@@ -7,6 +7,7 @@ packet leaves (spec: netfilter 4.7).
 
 from __future__ import annotations
 
+from tortie.net.protocol import PORT_PROTOCOLS, TCP
 from tortie.netfilter.conntrack import ConnEntry, ConnTuple, TcpState
 
 
@@ -45,6 +46,31 @@ class Connection:
         self.from_snapshot = False
         self.identity: int | None = None
 
+    @classmethod
+    def from_entry(cls, entry: ConnEntry) -> Connection:
+        """The mutable twin of an entry read from a node; its NAT sides are decided, as every confirmed entry's are."""
+        connection = cls(entry.original, entry.reply, zone_original=entry.zone_original, zone_reply=entry.zone_reply)
+        connection.mark = entry.mark
+        connection.seen_reply = entry.seen_reply
+        connection.assured = entry.assured
+        connection.confirmed = entry.confirmed
+        connection.expected = entry.expected
+        connection.src_nat = entry.src_nat or entry.reply.dst != entry.original.src or _key_changed(entry, source=True)
+        connection.dst_nat = entry.dst_nat or entry.reply.src != entry.original.dst or _key_changed(entry, source=False)
+        connection.src_done = connection.dst_done = True
+        if entry.original.proto == TCP and entry.state in TcpState.__members__:
+            connection.tcp_state = TcpState[entry.state]
+        else:
+            connection.state_name = entry.state
+        connection.helper = entry.helper
+        connection.expires_s = entry.timeout_s
+        connection.packets = list(entry.packets or (0, 0))
+        connection.bytes = list(entry.bytes or (0, 0))
+        connection.labels = entry.labels
+        connection.identity = entry.id
+        connection.from_snapshot = True
+        return connection
+
     def copy(self) -> Connection:
         """An independent copy, for a fork of the walk."""
         twin = Connection.__new__(Connection)
@@ -77,3 +103,12 @@ class Connection:
             labels=self.labels,
             id=self.identity,
         )
+
+
+def _key_changed(entry: ConnEntry, *, source: bool) -> bool:
+    """True when NAT changed a port; only protocols with ports can tell."""
+    if entry.original.proto not in PORT_PROTOCOLS:
+        return False
+    if source:
+        return entry.original.src_key != entry.reply.dst_key
+    return entry.original.dst_key != entry.reply.src_key
