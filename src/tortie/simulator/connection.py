@@ -58,7 +58,7 @@ class Connection:
         connection.src_nat = entry.src_nat or entry.reply.dst != entry.original.src or _key_changed(entry, source=True)
         connection.dst_nat = entry.dst_nat or entry.reply.src != entry.original.dst or _key_changed(entry, source=False)
         connection.src_done = connection.dst_done = True
-        if entry.original.proto == TCP and entry.state in TcpState.__members__:
+        if entry.original.proto == TCP and entry.state is not None and entry.state in TcpState.__members__:
             connection.tcp_state = TcpState[entry.state]
         else:
             connection.state_name = entry.state

@@ -96,7 +96,7 @@ class Session:
     # --- connections -------------------------------------------------------------------------------------------
 
     def find(self, conn_tuple: ConnTuple, zone_original: int, zone_reply: int) -> tuple[Connection, Direction] | None:
-        """The connection a packet belongs to and its direction, looked up in the packet's zones (spec: netfilter 4.2, 4.8)."""
+        """The connection a packet belongs to and its direction, looked up in its zones (spec: netfilter 4.2, 4.8)."""
         for zone, direction in ((zone_original, Direction.ORIGINAL), (zone_reply, Direction.REPLY)):
             hit = self._lookup((conn_tuple, zone))
             if hit is not None and hit[1] is direction:

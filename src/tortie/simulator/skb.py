@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tortie.net.packet import Packet
+from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState, Direction
 
 if TYPE_CHECKING:
@@ -32,16 +33,19 @@ class Skb:
     """One packet in flight; interface names are empty where the hook has no such device."""
 
     __slots__ = (
-        "bridged", "connection", "ct_direction", "ct_state", "forwarded", "frame_type", "in_iface", "local_output",
+        "bridged", "connection", "ct_direction", "ct_state", "forwarded", "frame_type", "hook", "in_iface", "local_output",
         "mac_source", "mark", "out_iface", "packet", "phys_in", "phys_out", "session", "socket", "socket_known",
         "uid_route", "untracked", "zone_original", "zone_reply",
     )  # fmt: skip
 
-    def __init__(self, packet: Packet, session: Session, *, in_iface: str = "", mark: int = 0) -> None:
+    def __init__(self, packet: Packet, session: Session, *, in_iface: str | None = "", mark: int = 0) -> None:
         self.packet = packet
         self.session = session
-        self.in_iface = in_iface
-        self.out_iface = ""
+        self.hook = Hook.PREROUTING
+        self.in_iface: str | None = in_iface
+        """Input device; empty where the hook has none, None when not known."""
+        self.out_iface: str | None = ""
+        """Output device; empty where the hook has none, None when not known."""
         self.mark = mark
         self.phys_in = ""
         self.phys_out = ""

@@ -1,0 +1,1 @@
+"""Tortie: Calico policy as iptables rules, and a flight recorder for every packet that meets them."""

@@ -1,0 +1,1 @@
+"""Commands of `tortie`, and the one place where the other packages are wired together."""

@@ -1,0 +1,1 @@
+"""The IR: hooks, tables, chains, rules, matches, targets, marks, ip sets, conntrack values."""

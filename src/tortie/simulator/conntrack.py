@@ -1,0 +1,261 @@
+"""Connection tracking: which connection a packet belongs to, in what state, and when the entry becomes real.
+
+`track` is the hook at priority -200, `confirm` the one at the very end. Rules for states and protocols are the tables in
+`tracking_table`; NAT lives in `nat`. Sequence numbers are not modelled: a TCP segment counts as in the window, which is
+what spec netfilter 4.4 asks of a simulator without them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tortie.net.address import IPFamily
+from tortie.net.packet import Packet
+from tortie.net.protocol import ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
+from tortie.netfilter.conntrack import ConnTuple, TcpState
+from tortie.netfilter.match import CtState, Direction
+from tortie.simulator.connection import Connection
+from tortie.simulator.skb import Skb
+from tortie.simulator.tracking_table import (
+    ICMP_ERRORS,
+    ICMP_INVERSE,
+    ICMP_OPENERS,
+    ICMPV6_ERRORS,
+    ICMPV6_INVERSE,
+    ICMPV6_OPENERS,
+    ICMPV6_UNTRACKED,
+    TCP_MOVES,
+    TcpKind,
+    TcpMove,
+    tcp_kind,
+)
+
+_KEYED_BY_PORTS = frozenset({TCP, UDP, UDPLITE, SCTP})
+_SCTP_INIT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingOptions:
+    """The sysctls that change tracking: `net.netfilter.nf_conntrack_tcp_loose` and `nf_conntrack_checksum`."""
+
+    tcp_loose: bool = True
+    checksum: bool = True
+
+
+def packet_tuple(packet: Packet) -> ConnTuple | None:
+    """The tuple of a packet, or None when its transport header is too short to have one."""
+    proto = packet.proto
+    if proto in _KEYED_BY_PORTS:
+        if packet.transport is not None:
+            return None
+        return ConnTuple(packet.family, proto, packet.src, packet.dst, packet.sport, packet.dport)
+    if proto == (ICMP if packet.family is IPFamily.V4 else ICMPV6):
+        if packet.transport is not None:
+            return None
+        return ConnTuple(
+            packet.family, proto, packet.src, packet.dst, packet.icmp_rest >> 16, packet.icmp_type << 8 | packet.icmp_code
+        )
+    return ConnTuple(packet.family, proto, packet.src, packet.dst)
+
+
+def invert_tuple(given: ConnTuple) -> ConnTuple | None:
+    """The tuple of the answer, or None for an ICMP type that has no answer."""
+    if given.proto in (ICMP, ICMPV6) and given.proto == (ICMP if given.family is IPFamily.V4 else ICMPV6):
+        inverse = ICMP_INVERSE if given.family is IPFamily.V4 else ICMPV6_INVERSE
+        answer = inverse.get(given.dst_key >> 8)
+        if answer is None:
+            return None
+        key = answer << 8 | given.dst_key & 255
+        return ConnTuple(given.family, given.proto, given.dst, given.src, given.src_key, key)
+    return ConnTuple(given.family, given.proto, given.dst, given.src, given.dst_key, given.src_key)
+
+
+def is_icmp_error(packet: Packet) -> bool:
+    """True for ICMP messages that quote another packet."""
+    if not packet.is_icmp:
+        return False
+    return packet.icmp_type in (ICMP_ERRORS if packet.family is IPFamily.V4 else ICMPV6_ERRORS)
+
+
+def quoted_tuple(packet: Packet) -> ConnTuple | None:
+    """The tuple of the packet that an ICMP error quotes: IP header and at least 8 bytes, else None."""
+    quote = packet.payload
+    if packet.family is IPFamily.V4:
+        if len(quote) < 20 or quote[0] >> 4 != 4:
+            return None
+        offset, proto = (quote[0] & 15) * 4, quote[9]
+        if int.from_bytes(quote[6:8], "big") & 0x1FFF:
+            return None
+        src, dst = int.from_bytes(quote[12:16], "big"), int.from_bytes(quote[16:20], "big")
+    else:
+        if len(quote) < 40 or quote[0] >> 4 != 6:
+            return None
+        offset, proto = 40, quote[6]
+        src, dst = int.from_bytes(quote[8:24], "big"), int.from_bytes(quote[24:40], "big")
+    body = quote[offset : offset + 8]
+    if len(body) < 8:
+        return None
+    if proto in _KEYED_BY_PORTS:
+        return ConnTuple(packet.family, proto, src, dst, int.from_bytes(body[0:2], "big"), int.from_bytes(body[2:4], "big"))
+    if proto == packet.proto:
+        return ConnTuple(packet.family, proto, src, dst, int.from_bytes(body[4:6], "big"), body[0] << 8 | body[1])
+    return ConnTuple(packet.family, proto, src, dst)
+
+
+def track(skb: Skb, options: TrackingOptions, *, check_checksum: bool) -> str:
+    """The tracking hook: sets the packet's connection, direction and state, and says in words why.
+
+    `check_checksum` is True at PREROUTING only; packets of the node itself are not checked.
+    """
+    packet = skb.packet
+    if skb.untracked:
+        skb.ct_state = CtState.UNTRACKED
+        return "not tracked, as a rule in raw asked"
+    if packet.family is IPFamily.V6 and packet.is_icmp and packet.icmp_type in ICMPV6_UNTRACKED:
+        skb.untracked = True
+        skb.ct_state = CtState.UNTRACKED
+        return "neighbour discovery and MLD are never tracked"
+    bad = _malformed(packet, options, check_checksum)
+    if bad:
+        return _invalid(skb, bad)
+    if is_icmp_error(packet):
+        return _track_error(skb)
+    key = packet_tuple(packet)
+    assert key is not None
+    found = skb.session.find(key, skb.zone_original, skb.zone_reply)
+    if found is not None:
+        return _follow(skb, key, *found, options)
+    return _open(skb, key, options)
+
+
+def _malformed(packet: Packet, options: TrackingOptions, check_checksum: bool) -> str | None:
+    if packet.transport is not None:
+        short = packet.proto in _KEYED_BY_PORTS or packet.proto == (ICMP if packet.family is IPFamily.V4 else ICMPV6)
+        if short:
+            return "the transport header is cut short"
+    elif check_checksum and options.checksum and not packet.checksum_ok:
+        return "the checksum is wrong"
+    elif packet.proto == TCP and tcp_kind(packet.tcp_flags) is None:
+        return "no TCP stack sends this combination of flags"
+    return None
+
+
+def _invalid(skb: Skb, why: str) -> str:
+    skb.connection = None
+    skb.ct_state = CtState.INVALID
+    return f"INVALID: {why}"
+
+
+def _track_error(skb: Skb) -> str:
+    packet = skb.packet
+    quoted = quoted_tuple(packet)
+    answer = invert_tuple(quoted) if quoted is not None else None
+    if answer is None:
+        return _invalid(skb, "the ICMP error quotes no packet that could be tracked")
+    # The quoted packet is looked up by its inverse: NAT of this node was undone in it by nobody yet
+    # (nf_conntrack_inet_error in nf_conntrack_proto_icmp.c).
+    found = skb.session.find(answer, skb.zone_original, skb.zone_reply)
+    if found is None:
+        return _invalid(skb, "the ICMP error is about a connection that is not known")
+    connection, direction = found
+    towards = connection.original.dst if direction is Direction.ORIGINAL else connection.reply.dst
+    if packet.dst != towards:
+        return _invalid(skb, "the ICMP error is not addressed to the source of the packet it quotes")
+    skb.connection, skb.ct_direction, skb.ct_state = connection, direction, CtState.RELATED
+    return "RELATED: an ICMP error about a known connection"
+
+
+def _follow(skb: Skb, key: ConnTuple, connection: Connection, direction: Direction, options: TrackingOptions) -> str:
+    detail = ""
+    if key.proto == TCP:
+        kind = tcp_kind(skb.packet.tcp_flags)
+        assert kind is not None
+        old = connection.tcp_state
+        move = TCP_MOVES.get((direction, kind, old), TcpMove.SAME)
+        if move is TcpMove.INVALID:
+            return _invalid(
+                skb, f"{kind.value} in the {direction.value.lower()} direction does not fit TCP state {old.value}"
+            )
+        if move is TcpMove.NEW_CONNECTION:
+            skb.session.remove(connection)
+            return _open(skb, key, options)
+        if move is TcpMove.REMOVED:
+            skb.session.remove(connection)
+            detail = ", which ends the connection"
+        elif isinstance(move, TcpState):
+            connection.tcp_state = move
+            detail = f", TCP {old.value} to {move.value}" if move is not old else f", TCP {old.value}"
+            if connection.seen_reply and old in (TcpState.SYN_RECV, TcpState.ESTABLISHED) and move is TcpState.ESTABLISHED:
+                connection.assured = True
+    elif key.proto == SCTP and _sctp_first_chunk(skb.packet) is None:
+        return _invalid(skb, "an SCTP packet without a chunk")
+    skb.connection, skb.ct_direction = connection, direction
+    if direction is Direction.REPLY:
+        skb.ct_state = CtState.ESTABLISHED
+        connection.seen_reply = True
+    elif connection.seen_reply:
+        skb.ct_state = CtState.ESTABLISHED
+    else:
+        skb.ct_state = CtState.RELATED if connection.expected else CtState.NEW
+    _account(skb, connection, direction)
+    return f"{skb.ct_state.value}: {direction.value.lower()} direction of a known connection{detail}"
+
+
+def _open(skb: Skb, key: ConnTuple, options: TrackingOptions) -> str:
+    refusal = _cannot_open(skb.packet, options)
+    reply = invert_tuple(key)
+    if refusal or reply is None:
+        return _invalid(skb, refusal or "no answer to this ICMP type is known")
+    connection = Connection(key, reply, zone_original=skb.zone_original, zone_reply=skb.zone_reply)
+    if key.proto == TCP:
+        syn = tcp_kind(skb.packet.tcp_flags) is TcpKind.SYN
+        connection.tcp_state = TcpState.SYN_SENT if syn else TcpState.ESTABLISHED
+    skb.connection, skb.ct_direction, skb.ct_state = connection, Direction.ORIGINAL, CtState.NEW
+    _account(skb, connection, Direction.ORIGINAL)
+    return "NEW: the first packet of a connection"
+
+
+def _cannot_open(packet: Packet, options: TrackingOptions) -> str | None:
+    if packet.proto == TCP:
+        kind = tcp_kind(packet.tcp_flags)
+        if kind is TcpKind.SYN or (kind is TcpKind.ACK and options.tcp_loose):
+            return None
+        if kind is TcpKind.ACK:
+            return "nf_conntrack_tcp_loose is 0 and no connection is known"
+        assert kind is not None
+        return f"{kind.value} of no known connection"
+    if packet.is_icmp:
+        openers = ICMP_OPENERS if packet.family is IPFamily.V4 else ICMPV6_OPENERS
+        return None if packet.icmp_type in openers else f"ICMP type {packet.icmp_type} does not open a connection"
+    if packet.proto == SCTP and _sctp_first_chunk(packet) != _SCTP_INIT:
+        return "the first SCTP chunk is not INIT"
+    return None
+
+
+def _sctp_first_chunk(packet: Packet) -> int | None:
+    return packet.payload[0] if len(packet.payload) >= 4 else None
+
+
+def _account(skb: Skb, connection: Connection, direction: Direction) -> None:
+    side = 0 if direction is Direction.ORIGINAL else 1
+    connection.packets[side] += 1
+    connection.bytes[side] += skb.packet.length
+
+
+def confirm(skb: Skb) -> str | None:
+    """The last hook: puts a new connection into the table.
+
+    Returns None when all is well, else why the packet is dropped: another connection already uses one of the tuples
+    (spec: netfilter 4.7).
+    """
+    connection = skb.connection
+    if connection is None or connection.confirmed or skb.ct_direction is Direction.REPLY:
+        return None
+    session = skb.session
+    if session.taken(connection.original, connection.zone_original, connection) or session.taken(
+        connection.reply, connection.zone_reply, connection
+    ):
+        return "the connection clashes with another one that already uses its addresses and ports"
+    connection.confirmed = True
+    session.insert(connection)
+    return None
