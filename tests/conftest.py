@@ -1,0 +1,54 @@
+"""What every test run has in common: the suites, the examples that Hypothesis draws, and an honest end (`honest_run`).
+
+The folder of a test is its suite and its marker. Hypothesis draws the same examples in every run, so that a run says
+something about the change and not about its luck; `--hypothesis-profile=hunt` draws new ones, many more. A test sets
+`max_examples` where a hundred are too many or too few, and leaves the rest of the settings alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.honest_run import HonestRun
+from tests.requirement import missing_for_kernel
+
+TESTS = Path(__file__).parent
+
+SUITES = {
+    "unit": "pure, in the shape of src",
+    "golden": "text whose exact form is promised",
+    "property": "agreements over drawn examples",
+    "scenario": "sequences of events over fakes",
+    "contract": "one suite over a fake and the real thing",
+    "recorded": "what real kernels answered",
+    "kernel": "the real kernel in network namespaces of its own; needs root",
+    "browser": "the real page in a real browser",
+    "hunt": "long searches, run by `make hunt`",
+}
+
+settings.register_profile("check", derandomize=True, deadline=None, database=None)
+settings.register_profile(
+    "hunt",
+    derandomize=False,
+    deadline=None,
+    max_examples=20_000,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("check")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, meaning in SUITES.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+    config.pluginmanager.register(HonestRun(config, TESTS, needs={"kernel": missing_for_kernel}))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(TESTS) and (folder := item.path.relative_to(TESTS).parts[0]) in SUITES:
+            item.add_marker(folder)
