@@ -1,0 +1,104 @@
+"""The command `tortie`: what its subcommands are, and how every one of them fails.
+
+Start-up is part of the interface: a command's module is imported only when that command runs, so `tortie --help` costs
+little more than click. Bad input of any kind is one line on stderr and exit code 2; our own mistakes keep their traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from tortie.net.error import InvalidInput
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "trace": ("tortie.cli.trace:trace", "Walk a packet through a node's rules and say what becomes of it, and why."),
+    "explain-log": ("tortie.cli.explain_log:explain_log", "Explain TRACE lines of the kernel rule by rule."),
+    "snapshot": ("tortie.cli.snapshot:snapshot", "Read everything that decides a packet's fate on a node into a file."),
+}
+"""Name to (module:object, one line for the overview)."""
+
+EXIT_PASSED = 0
+EXIT_STOPPED = 1
+EXIT_BAD_INPUT = 2
+EXIT_NOT_KNOWN = 3
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+"""128 plus the signal's number, as shells count."""
+
+
+class BadInput(click.ClickException):
+    """Shows an `InvalidInput` as one line."""
+
+    exit_code = EXIT_BAD_INPUT
+
+    def show(self, file: Any = None) -> None:
+        """Writes the line to stderr."""
+        click.echo(f"tortie: {self.message}", file=file or sys.stderr)
+
+
+class CommandGroup(click.Group):
+    """A group that imports a command when it is used, and turns what went wrong into exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """All names, without importing anything."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Imports the command's module; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The overview, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command and writes out what it printed, so that a closed pipe is noticed here."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except InvalidInput as error:
+            raise BadInput(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo("", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            _leave_pipe()
+        return result
+
+
+def _leave_pipe() -> NoReturn:
+    """Ends quietly when the reader has gone away; what is left in the buffer goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(EXIT_BROKEN_PIPE)
+
+
+_HELP = """Say what a Linux node's netfilter rules do to any packet, rule by rule.
+
+Tortie reads a node once (rules, ip sets, routes, links, sysctls, connections) and walks packets through that snapshot.
+Nothing is sent and nothing on the node is changed. What the snapshot cannot decide is said, never guessed.
+
+\b
+  tortie snapshot node.tar.gz                         read this node into a file
+  tortie trace tcp 10.65.0.2 10.65.1.9:80             the same on the live node
+  tortie trace -n node.tar.gz udp 10.0.0.5 10.0.0.1:53 -i eth0
+  tortie trace -n node.tar.gz --pcap capture.pcap     every packet of a capture
+"""
+
+
+@click.group(
+    cls=CommandGroup, help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
+@click.version_option(package_name="tortie", prog_name="tortie")
+def main() -> None:
+    """The group itself does nothing."""
