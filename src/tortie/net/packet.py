@@ -51,6 +51,23 @@ class Packet:
     tcp_options: bytes = b""
     checksum_ok: bool = True
     """False when the transport checksum on the wire is wrong."""
+    checksum: int | None = None
+    """The transport checksum on the wire where it is not the one that belongs to these bytes: wrong, absent (0 in UDP),
+    or a first fragment's, which covers the whole datagram. None is the right one."""
+    length_field: int | None = None
+    """UDP: the length on the wire where it is not that of header and payload (None). UDPLITE: the checksum coverage
+    where it is not 0 (None), the whole datagram."""
+    reserved_flag: bool = False
+    """The unused highest bit of IPv4's fragment word."""
+    tcp_reserved: int = 0
+    """The four bits between TCP's data offset and its flags."""
+    tcp_urgent: int = 0
+    """TCP's urgent pointer."""
+    sctp_tag: int = 0
+    """SCTP's verification tag; the chunks are the payload."""
+    dccp_header: bytes = b"\x03\x00\x00\x00\x00\x00"
+    """DCCP's bytes 4, 5 and 8 to 11: data offset, CCVal and CsCov, type and X, three bytes of the sequence number (short)
+    or a reserved byte and its first two (X = 1). What follows the 12 bytes is the payload, options included."""
 
     @property
     def is_later_fragment(self) -> bool:
@@ -76,6 +93,11 @@ class Packet:
     def icmp_id(self) -> int:
         """Identifier of an ICMP query."""
         return self.icmp_rest >> 16
+
+    @property
+    def dccp_type(self) -> int:
+        """Type of a DCCP packet: 0 REQUEST, 1 RESPONSE, 2 DATA, 3 ACK and on (RFC 4340, 5.1)."""
+        return self.dccp_header[2] >> 1 & 15
 
     @property
     def header_length(self) -> int:
