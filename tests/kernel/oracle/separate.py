@@ -1,0 +1,205 @@
+"""Which steps and departures belong to the injected packet, and which to packets the node made because of it.
+
+The trace mixes them. They are told apart by what they are: an answer is never of the same kind as what it answers (an
+ICMP error is not answered by an ICMP error, a RST not by a RST), and NAT never changes a packet's kind. Copies made by
+TEE and answers of listening sockets can be of the same kind; they start at OUTPUT while the packet itself is elsewhere.
+
+Invariant: a raw table exists, so the first sighting of a packet that reaches any hook is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from tests.kernel.oracle.outcome import Departure, KernelStep, KernelWalk, Origin
+from tests.kernel.oracle.trace import Sighting
+from tortie.net.protocol import ICMP, ICMPV6, TCP
+from tortie.netfilter.hook import Hook
+
+_EXTENSIONS = frozenset({0, 43, 60, 51, 135})
+_FRAGMENT = 44
+_RST, _ACK, _SYN = 4, 16, 2
+_ICMP_ERRORS = {4: frozenset({3, 4, 5, 11, 12}), 6: frozenset({1, 2, 3, 4, 137})}
+_ICMP_REPLIES = {4: frozenset({0, 14, 16, 18}), 6: frozenset({129, 140})}
+
+
+class Kind(Enum):
+    """What a packet is, as far as answers are concerned."""
+
+    ICMP_ERROR = "ICMP error"
+    ICMP_REPLY = "ICMP reply"
+    RESET = "RST"
+    HANDSHAKE_ANSWER = "SYN+ACK"
+    OTHER = "other"
+    LATER_FRAGMENT = "later fragment"
+
+
+def packet_kind(data: bytes) -> Kind:
+    """The kind of a packet; OTHER where the bytes end too early to say."""
+    version = data[0] >> 4 if data else 0
+    if version == 4 and len(data) >= 20:
+        proto, body = data[9], data[(data[0] & 15) * 4 :]
+        later = bool(int.from_bytes(data[6:8], "big") & 0x1FFF)
+    elif version == 6 and len(data) >= 40:
+        proto, body, later = _behind_extensions(data)
+    else:
+        return Kind.OTHER
+    if later:
+        return Kind.LATER_FRAGMENT
+    if proto == (ICMP if version == 4 else ICMPV6) and body:
+        if body[0] in _ICMP_ERRORS[version]:
+            return Kind.ICMP_ERROR
+        return Kind.ICMP_REPLY if body[0] in _ICMP_REPLIES[version] else Kind.OTHER
+    if proto == TCP and len(body) > 13:
+        if body[13] & _RST:
+            return Kind.RESET
+        return Kind.HANDSHAKE_ANSWER if body[13] & (_SYN | _ACK) == _SYN | _ACK else Kind.OTHER
+    return Kind.OTHER
+
+
+def _behind_extensions(data: bytes) -> tuple[int, bytes, bool]:
+    proto, at = data[6], 40
+    while proto in _EXTENSIONS or proto == _FRAGMENT:
+        if at + 8 > len(data):
+            break
+        if proto == _FRAGMENT:
+            size = 8
+            if int.from_bytes(data[at + 2 : at + 4], "big") & 0xFFF8:
+                return data[at], b"", True
+        else:
+            size = (data[at + 1] + 2) * 4 if proto == 51 else (data[at + 1] + 1) * 8
+        proto, at = data[at], at + size
+    return proto, data[at:], False
+
+
+@dataclass(slots=True)
+class _Group:
+    origin: Origin
+    kind: Kind
+    sightings: list[Sighting] = field(default_factory=list)
+
+    @property
+    def steps(self) -> tuple[KernelStep, ...]:
+        return tuple(sighting.step for sighting in self.sightings)
+
+    @property
+    def seen(self) -> list[bytes]:
+        return [sighting.data for sighting in self.sightings if sighting.data is not None]
+
+
+def separate(
+    legacy: Sequence[Sighting], nft: Sequence[Sighting] | None, injected: bytes, *, local: bool
+) -> tuple[KernelWalk, ...]:
+    """Walks with the steps of one back-end, the injected packet's first, even when nothing was seen of it.
+
+    The legacy trace is always there (of an empty raw table at least) and shows whole packets; with `nft` given, the steps
+    are nft's and the bytes those that the legacy trace saw of the same packet.
+    """
+    start = Hook.OUTPUT if local else Hook.PREROUTING
+    kind = packet_kind(injected)
+    if legacy and legacy[0].step.hook is start:
+        kind = packet_kind(legacy[0].data or b"")
+    groups = _legacy_groups(legacy, kind, local)
+    if nft is None:
+        return tuple(_walk(group, group.steps) for group in groups)
+    stepped = _nft_groups(nft, kind)
+    walks = []
+    for group in groups:
+        twin = next((other for other in stepped if (other.origin, other.kind) == (group.origin, group.kind)), None)
+        if twin is not None:
+            stepped.remove(twin)
+        walks.append(_walk(group, twin.steps if twin is not None else ()))
+    return (*walks, *(KernelWalk(group.origin, group.steps) for group in stepped))
+
+
+def _walk(group: _Group, steps: tuple[KernelStep, ...]) -> KernelWalk:
+    seen = group.seen
+    return KernelWalk(group.origin, steps, seen[0] if seen else None, seen[-1] if seen else None)
+
+
+def _legacy_groups(sightings: Sequence[Sighting], own_kind: Kind, local: bool) -> list[_Group]:
+    own = _Group(Origin.INJECTED, own_kind)
+    others: list[_Group] = []
+    for sighting in sightings:
+        kind = packet_kind(sighting.data or b"")
+        copy = _in_copy(others, sighting)
+        if kind is not own.kind:
+            _made(others, kind, sighting).sightings.append(sighting)
+        elif copy is None and sighting.step.hook is Hook.OUTPUT and (not local or _has_left_output(own)):
+            others.append(_Group(Origin.COPY, kind, [sighting]))
+        else:
+            (copy or own).sightings.append(sighting)
+    return [own, *others]
+
+
+def _made(groups: list[_Group], kind: Kind, sighting: Sighting) -> _Group:
+    """The newest packet of a kind, or a new one when this sighting starts another packet of that kind."""
+    for group in reversed(groups):
+        if group.kind is kind and group.origin is Origin.MADE:
+            if sighting.step.hook is Hook.OUTPUT and _has_left_output(group):
+                break
+            return group
+    groups.append(_Group(Origin.MADE, kind))
+    return groups[-1]
+
+
+def _has_left_output(group: _Group) -> bool:
+    return any(sighting.step.hook is not Hook.OUTPUT for sighting in group.sightings)
+
+
+_ONWARD = frozenset({(Hook.OUTPUT, Hook.OUTPUT), (Hook.OUTPUT, Hook.POSTROUTING), (Hook.POSTROUTING, Hook.POSTROUTING)})
+
+
+def _in_copy(groups: list[_Group], sighting: Sighting) -> _Group | None:
+    """The copy that this sighting continues: it goes on at OUTPUT or POSTROUTING by the copy's own device."""
+    for group in reversed(groups):
+        if group.origin is Origin.COPY:
+            last = group.sightings[-1].step
+            onward = (last.hook, sighting.step.hook) in _ONWARD and last.out_iface == sighting.step.out_iface
+            return group if onward else None
+    return None
+
+
+def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind) -> list[_Group]:
+    """Groups of an nft trace: packets are numbered there, anew on `lo`."""
+    own = _Group(Origin.INJECTED, own_kind)
+    groups = [own]
+    own_numbers: set[int] = set()
+    for sighting in sightings:
+        number = sighting.packet_number or 0
+        kind = own_kind if sighting.data is None else packet_kind(sighting.data)
+        if kind is not own.kind:
+            _made(groups, kind, sighting).sightings.append(sighting)
+        elif number in own_numbers or not own.sightings or sighting.step.hook not in (Hook.OUTPUT, Hook.POSTROUTING):
+            own_numbers.add(number)
+            own.sightings.append(sighting)
+        else:
+            copy = next(
+                (group for group in groups if group.sightings[:1] and group.sightings[0].packet_number == number), None
+            )
+            if copy is None or copy.origin is not Origin.COPY:
+                copy = _Group(Origin.COPY, kind)
+                groups.append(copy)
+            copy.sightings.append(sighting)
+    return groups
+
+
+def assign_departures(departures: Sequence[tuple[str, bytes]], walks: Sequence[KernelWalk]) -> tuple[Departure, ...]:
+    """Says whose departures these are: by kind, and between packets of one kind by the device."""
+    own = walks[0]
+    own_kind = packet_kind(own.last) if own.last is not None else None
+    copies = [walk for walk in walks[1:] if walk.origin is Origin.COPY]
+    found = []
+    for iface, data in departures:
+        kind = packet_kind(data)
+        origin = Origin.MADE
+        if kind is Kind.LATER_FRAGMENT or kind is own_kind or (own_kind is Kind.LATER_FRAGMENT and kind is Kind.OTHER):
+            origin = Origin.INJECTED
+            if any(copy.steps[-1].out_iface == iface for copy in copies) and own.steps[-1].out_iface != iface:
+                origin = Origin.COPY
+        elif own_kind is None:
+            origin = Origin.INJECTED
+        found.append(Departure(iface, data, origin))
+    return tuple(found)
