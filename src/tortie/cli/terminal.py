@@ -1,0 +1,117 @@
+"""Lines of styled words, and the paper they are written on: width and colour.
+
+A `Line` knows its indent and its words, not where it will be broken; `write_lines` breaks it to the paper's width at
+blanks and indents what follows. Colour is used on a terminal unless NO_COLOR is set (no-color.org), or when forced.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Style(Enum):
+    """What a piece of text is; `value` is its SGR code (ECMA-48)."""
+
+    PLAIN = ""
+    HEAD = "1"
+    GOOD = "1;32"
+    BAD = "1;31"
+    DOUBT = "1;33"
+    NAME = "36"
+    FAINT = "2"
+
+
+Piece = tuple[str, Style]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One logical line; `hang` is the extra indent of its continuation lines."""
+
+    pieces: tuple[Piece, ...] = ()
+    indent: int = 0
+    hang: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """Where lines go: `width` in columns, None for no limit."""
+
+    width: int | None = None
+    colour: bool = False
+
+
+def find_paper(colour: str = "auto") -> Paper:
+    """The paper that stdout is: its width when it is a terminal; `colour` is auto, always or never."""
+    terminal = sys.stdout.isatty()
+    width = None
+    if terminal:
+        from shutil import get_terminal_size
+
+        width = get_terminal_size().columns
+    dull = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    wanted = colour == "always" or (colour == "auto" and terminal and not dull)
+    return Paper(width, wanted)
+
+
+def plain(text: str, indent: int = 0, style: Style = Style.PLAIN) -> Line:
+    """A line in one style."""
+    return Line(((text, style),), indent)
+
+
+def write_lines(lines: Iterable[Line], paper: Paper) -> str:
+    """The text of all lines, each ended by a newline."""
+    return "".join(f"{row}\n" for line in lines for row in _rows(line, paper))
+
+
+def _rows(line: Line, paper: Paper) -> Iterator[str]:
+    """The line broken at blanks where it is too long; a word longer than the paper is left whole."""
+    room = paper.width
+    row: list[Piece] = []
+    used = line.indent
+    margin = line.indent
+    for word, style in _words(line):
+        if room is not None and row and used + len(word.rstrip()) > room:
+            yield _paint(row, margin, paper)
+            margin = line.indent + line.hang
+            row, used = [], margin
+        row.append((word, style))
+        used += len(word)
+    yield _paint(row, margin, paper)
+
+
+def _words(line: Line) -> Iterator[Piece]:
+    """Words with the blanks that follow them."""
+    for text, style in line.pieces:
+        start = 0
+        while start < len(text):
+            end = text.find(" ", start)
+            end = len(text) if end < 0 else end
+            while end < len(text) and text[end] == " ":
+                end += 1
+            yield text[start:end], style
+            start = end
+
+
+def _paint(row: list[Piece], margin: int, paper: Paper) -> str:
+    merged: list[Piece] = []
+    for text, style in row:
+        if merged and merged[-1][1] is style:
+            merged[-1] = (merged[-1][0] + text, style)
+        else:
+            merged.append((text, style))
+    if merged:
+        merged[-1] = (merged[-1][0].rstrip(), merged[-1][1])
+    if not any(text for text, _ in merged):
+        return ""
+    return " " * margin + "".join(_coloured(text, style, paper) for text, style in merged)
+
+
+def _coloured(text: str, style: Style, paper: Paper) -> str:
+    if not paper.colour or style is Style.PLAIN or not text.strip():
+        return text
+    return f"\x1b[{style.value}m{text}\x1b[0m"

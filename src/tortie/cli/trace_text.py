@@ -1,0 +1,290 @@
+"""A walk as lines for people, in the order things happen in the kernel.
+
+Every table at every hook is one paragraph: the rules that matched, each on one line with what it did, and how many did
+not. What happens between the tables (tracking, translation, routing) stands between the paragraphs. The last line says
+what became of the packet and what decided it. All facts come from the trace; names get their meaning from `Naming`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from tortie.cli.terminal import Line, Piece, Style, plain
+from tortie.net.address import IPFamily
+from tortie.netfilter.conntrack import ConnEntry, ConnTuple
+from tortie.netfilter.hook import Backend, Hook, TableName
+from tortie.netfilter.target import Goto, Jump
+from tortie.simulator.mark_layout import describe_mark
+from tortie.simulator.role import remarks
+from tortie.simulator.summary import Naming, describe_outcome, rule_text
+from tortie.simulator.trace import (
+    ChainStep,
+    ConntrackStep,
+    NatStep,
+    NoteStep,
+    RouteStep,
+    RuleStep,
+    Step,
+    Trace,
+    Verdict,
+    Walk,
+)
+
+_OBVIOUS = frozenset({"", "accepts", "drops", "returns"})
+"""Effects that the rule's own text says already."""
+VERDICT_STYLES: dict[Verdict, Style] = {
+    Verdict.ACCEPT: Style.GOOD,
+    Verdict.DROP: Style.BAD,
+    Verdict.REJECT: Style.BAD,
+    Verdict.UNKNOWN: Style.DOUBT,
+    Verdict.MAYBE: Style.DOUBT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How much to show: `misses` shows every rule that did not match, with its reason; `backends` names them."""
+
+    naming: Naming = field(default_factory=Naming)
+    misses: bool = False
+    backends: bool = False
+
+
+def walk_lines(walk: Walk, view: View, *, label: str = "") -> Iterator[Line]:
+    """All outcomes of a walk; `label` is put before the packet."""
+    single = len(walk.outcomes) == 1
+    yield Line((*_label(label), *_packet_pieces(walk.trace)))
+    for number, trace in enumerate(walk.outcomes, 1):
+        yield Line()
+        if not single:
+            yield from _outcome_heading(number, len(walk.outcomes), trace)
+        yield from step_lines(trace.steps, view)
+        yield from answer_lines(trace, view)
+        yield Line()
+        yield outcome_line(trace, view.naming)
+    if not walk.complete:
+        yield plain("There are more outcomes than these; decide some of them with --assume.", style=Style.DOUBT)
+    yield from footer_lines(walk, view)
+
+
+def outcome_line(trace: Trace, naming: Naming) -> Line:
+    """The sentence that says what happened and what decided it."""
+    sentence = describe_outcome(trace, naming)
+    shouted = 0
+    while shouted < len(sentence) and (sentence[shouted].isupper() or sentence[shouted] == " "):
+        shouted += 1
+    cut = len(sentence[:shouted].rstrip())
+    return Line(((sentence[:cut], VERDICT_STYLES[trace.verdict]), (sentence[cut:], Style.PLAIN)), hang=2)
+
+
+def footer_lines(walk: Walk, view: View) -> Iterator[Line]:
+    """What was taken for granted, and what would have to be known."""
+    assumptions = dict.fromkeys(text for trace in walk.outcomes for text in trace.assumptions)
+    for text in assumptions:
+        yield Line((("assumed: ", Style.DOUBT), (text, Style.PLAIN)), hang=9)
+    if view.naming.marks.assumed and any(step.mark for trace in walk.outcomes for step in trace.steps):
+        text = "mark bits are named by Calico's default mask: these rules do not show all of them"
+        yield Line((("note: ", Style.DOUBT), (text, Style.PLAIN)), hang=6)
+    subjects = dict.fromkeys(
+        condition.subject for trace in walk.outcomes for condition in trace.conditions if not condition.assumed
+    )
+    if len(walk.outcomes) > 1 and subjects:
+        options = {condition.subject: condition.option for trace in walk.outcomes for condition in trace.conditions}
+        example = next(iter(subjects))
+        yield Line(
+            (("hint: ", Style.FAINT), (f"to follow one outcome only: --assume {example}={options[example]}", Style.PLAIN)),
+            hang=6,
+        )
+
+
+def _label(label: str) -> tuple[Piece, ...]:
+    return ((f"{label}: ", Style.HEAD),) if label else ()
+
+
+def _packet_pieces(trace: Trace) -> tuple[Piece, ...]:
+    way = "made by this node" if trace.in_iface is None else f"arrives on {trace.in_iface}"
+    return ((str(trace.packet), Style.HEAD), (f", {way}", Style.PLAIN))
+
+
+def _outcome_heading(number: int, total: int, trace: Trace) -> Iterator[Line]:
+    chance = outcome_probability(trace)
+    often = f", probability {chance:.4g}" if chance is not None else ""
+    yield plain(f"Outcome {number} of {total}{often}", style=Style.HEAD)
+    yield from condition_lines(trace)
+
+
+def condition_lines(trace: Trace) -> Iterator[Line]:
+    """What an outcome depends on, one line a condition."""
+    for condition in trace.conditions:
+        how = " (as assumed)" if condition.assumed else ""
+        if condition.probability is not None:
+            how = f" (probability {condition.probability:.4g}){how}"
+        yield Line(
+            (
+                ("if ", Style.DOUBT),
+                (f"{condition.text}{how}", Style.PLAIN),
+                (f"  [{condition.subject}={condition.option}]", Style.FAINT),
+            ),
+            indent=2,
+        )
+
+
+def outcome_probability(trace: Trace) -> float | None:
+    """The probability of an outcome when all that it depends on has one, else None."""
+    product = 1.0
+    for condition in trace.conditions:
+        if condition.assumed:
+            continue
+        if condition.probability is None:
+            return None
+        product *= condition.probability
+    return product
+
+
+# --- steps -------------------------------------------------------------------------------------------------------
+
+_Place = tuple[Hook, TableName, Backend]
+
+
+def step_lines(steps: Iterable[Step], view: View) -> Iterator[Line]:
+    """The steps of one packet, grouped by hook and table."""
+    hook: Hook | None = None
+    for place, group in groupby(steps, key=_place):
+        members = list(group)
+        if place is None:
+            for step in members:
+                if isinstance(step, RouteStep):
+                    hook = None
+                elif step.hook is not None and step.hook is not hook:
+                    hook = step.hook
+                    yield plain(hook.value, style=Style.HEAD)
+                yield from _single(step)
+            continue
+        if place[0] is not hook:
+            hook = place[0]
+            yield plain(hook.value, style=Style.HEAD)
+        yield from _table(place, [step for step in members if isinstance(step, RuleStep | ChainStep)], view)
+
+
+def _place(step: Step) -> _Place | None:
+    return (step.hook, step.table, step.backend) if isinstance(step, RuleStep | ChainStep) else None
+
+
+def _single(step: Step) -> Iterator[Line]:
+    """A step outside the tables."""
+    match step:
+        case RouteStep():
+            yield Line((("ROUTING", Style.HEAD), (f"  {step.stage}: {step.decision.text}", Style.PLAIN)))
+        case ConntrackStep():
+            state = f"{step.state.value}: " if step.state is not None else ""
+            yield Line((("conntrack ", Style.NAME), (f"{state}{step.text}", Style.PLAIN)), indent=2)
+        case NatStep():
+            ports = f" (port random in {step.random_ports[0]}-{step.random_ports[1]})" if step.random_ports else ""
+            style = Style.PLAIN if step.before != step.after else Style.FAINT
+            yield Line((("nat       ", Style.NAME), (f"{step.text}{ports}", style)), indent=2)
+        case NoteStep():
+            yield Line((("·         ", Style.FAINT), (step.text, Style.PLAIN)), indent=2)
+        case _:
+            raise AssertionError(step)
+
+
+def _table(place: _Place, steps: list[RuleStep | ChainStep], view: View) -> Iterator[Line]:
+    """One table at one hook: a line when nothing matched, else the rules that did."""
+    _, table, backend = place
+    rules = [step for step in steps if isinstance(step, RuleStep)]
+    missed = sum(not step.matched for step in rules)
+    name = f"{table.value} ({backend.value})" if view.backends else table.value
+    last = steps[-1]
+    policy = f"policy {last.policy}" if isinstance(last, ChainStep) and last.policy is not None else ""
+    if missed == len(rules) and not (view.misses and rules):
+        looked = f"{_count(missed)} looked at, none matched" if missed else "no rules"
+        yield Line(((f"{name:<10}", Style.NAME), (f"{looked}, {policy}" if policy else looked, Style.FAINT)), indent=2)
+        return
+    skipped = f"{_count(missed)} did not match" if missed and not view.misses else ""
+    yield Line(((f"{name:<10}", Style.NAME), (skipped, Style.FAINT)), indent=2)
+    for step in steps:
+        match step:
+            case RuleStep():
+                if step.matched or view.misses:
+                    yield _rule_line(step, view)
+            case ChainStep():
+                if step.policy is not None:
+                    yield Line(((f"{step.chain}", Style.NAME), (f"  policy {step.policy}", Style.PLAIN)), indent=4)
+                elif view.misses:
+                    yield Line(((f"end of {step.chain}, back", Style.FAINT),), indent=4 + 2 * step.depth)
+
+
+def _rule_line(step: RuleStep, view: View) -> Line:
+    family = step.packet.family
+    text = rule_text(step.rule, family)
+    label = f"{step.chain}:{step.number}"
+    if not step.matched:
+        return Line(
+            ((f"{label}  {text}", Style.FAINT), (f"  # no: {step.reason}" if step.reason else "  # no", Style.FAINT)),
+            indent=4 + 2 * step.depth,
+        )
+    notes = "; ".join(_notes(step, view))
+    pieces: tuple[Piece, ...] = ((label, Style.NAME), (f"  {text}", Style.PLAIN))
+    if notes:
+        pieces += ((f"  # {notes}", Style.FAINT),)
+    return Line(pieces, indent=4 + 2 * step.depth)
+
+
+def _notes(step: RuleStep, view: View) -> Iterator[str]:
+    """What is worth saying beside a rule that matched: its remark, why it matched, what it did, where it leads."""
+    if step.maybe:
+        yield "perhaps"
+    for remark in remarks(step.rule):
+        yield f'"{remark}"'
+    if step.reason:
+        yield step.reason
+    match step.rule.target:
+        case Jump(chain) | Goto(chain):
+            role = view.naming.role(step.table, chain)
+            if role is not None:
+                yield str(role)
+        case _:
+            pass
+    if step.mark != step.mark_before:
+        meaning = describe_mark(step.mark, view.naming.marks, step.table)
+        yield f"mark {step.mark_before:#x} -> {step.mark:#x}" + (f" ({meaning})" if meaning else "")
+    elif step.effect not in _OBVIOUS and not isinstance(step.rule.target, Jump | Goto):
+        yield step.effect
+
+
+def _count(number: int) -> str:
+    return "1 rule" if number == 1 else f"{number} rules"
+
+
+# --- what else the node sends ------------------------------------------------------------------------------------
+
+
+def answer_lines(trace: Trace, view: View) -> Iterator[Line]:
+    """Packets that the node makes because of this one, each with its own way in short."""
+    for answer in trace.answers:
+        yield Line((("answer    ", Style.NAME), (f"this node sends {answer.packet}", Style.PLAIN)), indent=2)
+        yield Line(outcome_line(answer, view.naming).pieces, indent=12)
+        if view.misses:
+            yield from (Line(line.pieces, line.indent + 4, line.hang) for line in step_lines(answer.steps, view))
+
+
+def connection_text(entry: ConnEntry) -> str:
+    """A connection in one line, as it was first seen and as its replies look."""
+    words = [_tuple_text(entry.original), "replies", _tuple_text(entry.reply)]
+    if entry.state is not None:
+        words.insert(0, entry.state)
+    if entry.mark:
+        words.append(f"mark {entry.mark:#x}")
+    return " ".join(words)
+
+
+def _tuple_text(side: ConnTuple) -> str:
+    from tortie.net.address import format_address
+
+    joint = "[{}]:{}" if side.family is IPFamily.V6 else "{}:{}"
+    src, dst = format_address(side.family, side.src), format_address(side.family, side.dst)
+    if not side.src_key and not side.dst_key:
+        return f"{src} > {dst}"
+    return f"{joint.format(src, side.src_key)} > {joint.format(dst, side.dst_key)}"

@@ -1,0 +1,255 @@
+"""One sentence about a walk: what became of the packet, what decided it, and why, for somebody who has to act on it.
+
+The sentence is made from the trace alone and says nothing that is not in it. Where the deciding rule stands in a chain with
+a known role, its remark or its test is turned into words by a table; any other rule is quoted as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tortie.codec.rule import format_rule
+from tortie.net.address import IPFamily
+from tortie.net.packet import Packet, describe_packet
+from tortie.netfilter.hook import TableName
+from tortie.netfilter.match import CommentMatch, ConntrackMatch, CtState, StateMatch
+from tortie.netfilter.rule import Rule, Ruleset
+from tortie.netfilter.target import Drop, Reject
+from tortie.simulator.mark_layout import MarkLayout, read_mark_layout
+from tortie.simulator.role import Role, chain_role, remarks, service_names
+from tortie.simulator.trace import Cause, DecidedBy, Disposition, RuleStep, Trace, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What names and bits mean on one node."""
+
+    marks: MarkLayout = field(default_factory=MarkLayout)
+    services: Mapping[str, str] = field(default_factory=dict)
+
+    def role(self, table: TableName, chain: str) -> Role | None:
+        """The role of a chain, None when nobody well known made it."""
+        return chain_role(table, chain, self.services)
+
+
+def read_naming(rulesets: Iterable[Ruleset]) -> Naming:
+    """The naming that a node's rules show."""
+    known = tuple(rulesets)
+    return Naming(read_mark_layout(known), service_names(known))
+
+
+def rule_text(rule: Rule, family: IPFamily) -> str:
+    """The rule without its comments, which are shown beside it; `any packet` stands for an empty one."""
+    bare = Rule(tuple(match for match in rule.matches if not isinstance(match, CommentMatch)), rule.target)
+    return format_rule(bare, family) or "any packet"
+
+
+_POLICY_KINDS = frozenset({"policy-in", "policy-out", "profile-in", "profile-out"})
+_DIRECTIONS: Mapping[str, str] = {
+    "to-workload": "ingress",
+    "from-workload": "egress",
+    "to-host": "egress",
+    "from-host": "ingress",
+    "to-host-forward": "egress",
+    "from-host-forward": "ingress",
+}
+_WHOSE: Mapping[str, str] = {
+    "to-workload": "workload {}",
+    "from-workload": "workload {}",
+    "to-host": "host endpoint {}",
+    "from-host": "host endpoint {}",
+    "to-host-forward": "host endpoint {}",
+    "from-host-forward": "host endpoint {}",
+}
+_REMARK_REASONS: Mapping[str, str] = {
+    "Drop if no profiles matched": "no {direction} policy or profile of {whose} allowed it"
+    " (nothing set the accept mark {accept})",
+    "Drop if no policies passed packet": "no {direction} policy of {whose} allowed it or passed it on to the profiles",
+    "Configured DefaultEndpointToHostAction": "what workloads send to the node itself (DefaultEndpointToHostAction)",
+    "Endpoint admin disabled": "{whose} is administratively down",
+    "Unknown interface": "Calico knows no endpoint behind this interface, and drops what it does not know",
+    "Unknown endpoint": "Calico knows no endpoint behind this interface, and drops what it does not know",
+    "Drop IPIP packets from non-Calico hosts": "an IPIP packet from a host that is not one of Calico's",
+    "Drop VXLAN packets from non-whitelisted hosts": "a VXLAN packet from a host that is not one of Calico's",
+    "Drop VXLAN encapped packets originating in pods": "workloads may not send VXLAN packets themselves",
+    "Drop IPinIP encapped packets originating in pods": "workloads may not send IPIP packets themselves",
+    "kubernetes firewall for dropping marked packets": "it carries the drop mark of kube-proxy",
+    "block incoming localnet connections": "packets to 127.0.0.0/8 may not come from outside",
+    "Allow forwarded traffic by default": "no forward policy applies to the host endpoint",
+}
+"""Remarks that Felix 3.7 and kube-proxy put beside their rules, and what the rule means (spec: rules 3, 5, 6)."""
+_ROLE_DROPS: Mapping[str, str] = {
+    "isolation": "traffic between two container networks is not let through",
+    "firewall": "kube-proxy's firewall chain drops it",
+}
+_DONE: Mapping[Disposition, str] = {
+    Disposition.FORWARDED: "FORWARDED",
+    Disposition.DELIVERED: "DELIVERED to this node",
+    Disposition.SENT: "SENT",
+    Disposition.DROPPED: "DROPPED",
+    Disposition.HELD: "HELD",
+    Disposition.UNKNOWN: "UNKNOWN",
+}
+
+
+def describe_outcome(trace: Trace, naming: Naming) -> str:
+    """The whole sentence: `DROPPED in FORWARD by filter cali-tw-cali1 rule 9: no ingress policy …`."""
+    reason = describe_reason(trace, naming)
+    head = describe_fate(trace)
+    return f"{head}: {reason}" if reason else head
+
+
+def describe_fate(trace: Trace) -> str:
+    """What became of the packet and where: `FORWARDED out of eth1 as …`, `DROPPED in FORWARD by filter X rule 9`."""
+    head = "REJECTED" if trace.verdict is Verdict.REJECT else _DONE[trace.disposition]
+    if trace.verdict is Verdict.MAYBE:
+        head = "NOT CERTAIN"
+    out = trace.out
+    if out is not None and trace.disposition is Disposition.DELIVERED:
+        return f"{head} on {out.iface}{_as_changed(trace.packet, out.packet)}"
+    if out is not None:
+        return f"{head} out of {out.iface}{_as_changed(trace.packet, out.packet)}"
+    return head + describe_place(trace.decided_by)
+
+
+def describe_place(decided: DecidedBy) -> str:
+    """Where it was decided, with a leading blank: ` in FORWARD by filter cali-FORWARD rule 2`; may be empty."""
+    text = f" in {decided.hook.value}" if decided.hook is not None else ""
+    if decided.table is not None and decided.chain is not None:
+        text += f" by {decided.table.value} {decided.chain}"
+        text += f" rule {decided.number}" if decided.number is not None else ""
+        if decided.cause is Cause.CHAIN_POLICY:
+            text += "'s policy"
+    return text
+
+
+def describe_reason(trace: Trace, naming: Naming) -> str:
+    """Why, as a clause; for an accepted packet, who allowed it."""
+    decided = trace.decided_by
+    step = deciding_step(trace)
+    if trace.verdict in (Verdict.ACCEPT, Verdict.MAYBE):
+        allowed = "; ".join(_allowances(trace, naming))
+        if allowed:
+            return allowed
+    if step is None:
+        return decided.text
+    reason = _rule_reason(step, trace, naming)
+    if trace.verdict is Verdict.ACCEPT:
+        return f"accepted{describe_place(decided)}, {reason}"
+    return reason
+
+
+def deciding_step(trace: Trace) -> RuleStep | None:
+    """The step of the rule that decided, None where no rule did or steps were not kept."""
+    decided = trace.decided_by
+    if decided.cause is not Cause.RULE:
+        return None
+    for step in reversed(trace.steps):
+        match step:
+            case RuleStep(hook, table, chain, number) if step.matched:
+                if (hook, table, chain, number) == (decided.hook, decided.table, decided.chain, decided.number):
+                    return step
+            case _:
+                pass
+    return None
+
+
+def _rule_reason(step: RuleStep, trace: Trace, naming: Naming) -> str:
+    """What the deciding rule means; a rule nobody knows is quoted."""
+    words = _words(step, trace, naming)
+    for remark in remarks(step.rule):
+        if remark in _REMARK_REASONS:
+            return _REMARK_REASONS[remark].format_map(words)
+        if remark.endswith("has no endpoints"):
+            return f"service {remark}"
+    known = _role_reason(step, trace, naming, words)
+    if known is not None:
+        return known
+    remark = "; ".join(f'"{text}"' for text in remarks(step.rule))
+    quoted = f"`{rule_text(step.rule, trace.packet.family)}`"
+    return f"{quoted} {remark}" if remark else quoted
+
+
+def _role_reason(step: RuleStep, trace: Trace, naming: Naming, words: Mapping[str, str]) -> str | None:
+    """What the rule means because of the chain it stands in, or because of the connection state it tests."""
+    role = naming.role(step.table, step.chain)
+    kind = role.kind if role is not None else ""
+    refuses = isinstance(step.rule.target, Drop | Reject)
+    if role is not None and kind in _POLICY_KINDS and refuses:
+        return f"{role.subject} denies it" + (f" ({words['direction']} of {words['whose']})" if words["direction"] else "")
+    if kind.startswith("failsafe"):
+        return "a failsafe port, which policy never closes"
+    if kind in _ROLE_DROPS and refuses:
+        return _ROLE_DROPS[kind]
+    states = _tested_states(step.rule)
+    if states == {CtState.INVALID}:
+        return "conntrack calls the packet INVALID"
+    if states and states <= {CtState.ESTABLISHED, CtState.RELATED} and trace.verdict is Verdict.ACCEPT:
+        return "it belongs to a connection that was let through before"
+    return None
+
+
+def _words(step: RuleStep, trace: Trace, naming: Naming) -> dict[str, str]:
+    """What the phrases need: the endpoint whose chain the packet was in, and the direction seen from there."""
+    endpoint = _endpoint_at(trace, step, naming)
+    kind, subject = (endpoint.kind, endpoint.subject) if endpoint is not None else ("", "")
+    return {
+        "whose": _WHOSE.get(kind, "the endpoint").format(subject),
+        "direction": _DIRECTIONS.get(kind, ""),
+        "accept": f"{naming.marks.accept:#x}",
+    }
+
+
+def _endpoint_at(trace: Trace, step: RuleStep, naming: Naming) -> Role | None:
+    """The endpoint chain the packet is in at a step: the last one entered in the same table at the same hook."""
+    found: Role | None = None
+    for other in trace.steps:
+        if isinstance(other, RuleStep) and (other.hook, other.table) == (step.hook, step.table):
+            role = naming.role(other.table, other.chain)
+            if role is not None and role.kind in _DIRECTIONS:
+                found = role
+        if other is step:
+            break
+    return found
+
+
+def _allowances(trace: Trace, naming: Naming) -> Iterator[str]:
+    """Which policies and profiles set Calico's accept mark, in the order they did."""
+    accept = naming.marks.accept
+    for step in trace.steps:
+        if not isinstance(step, RuleStep) or not accept or step.mark_before & accept or not step.mark & accept:
+            continue
+        role = naming.role(step.table, step.chain)
+        if role is None:
+            continue
+        words = _words(step, trace, naming)
+        where = f"{step.chain} rule {step.number}"
+        if role.kind in _POLICY_KINDS:
+            yield f"allowed by {role.subject} ({words['direction']} of {words['whose']}, {where})"
+        elif "Allow forwarded traffic by default" in remarks(step.rule):
+            yield f"no forward policy applies to {words['whose']} ({where})"
+
+
+def _tested_states(rule: Rule) -> frozenset[CtState]:
+    """The conntrack states that a rule asks for, empty without such a test or with an inverted one."""
+    for match in rule.matches:
+        match match:
+            case ConntrackMatch(states=states) if states is not None and not states.inverted:
+                return states.value
+            case StateMatch(states, inverted) if not inverted:
+                return states
+            case _:
+                pass
+    return frozenset()
+
+
+def _as_changed(before: Packet, after: Packet) -> str:
+    """` as …` when addresses or ports are no longer those it came with, else nothing."""
+    ends = [(packet.src, packet.dst, packet.sport, packet.dport) for packet in (before, after)]
+    return "" if ends[0] == ends[1] else f" as {describe_ends(after)}"
+
+
+def describe_ends(packet: Packet) -> str:
+    """`10.0.0.5:40000 > 10.0.0.1:80`: the packet's description without protocol, flags and hop limit."""
+    return " ".join(describe_packet(packet).split(" ")[1:4])
