@@ -28,6 +28,8 @@ def missing_for_kernel() -> str | None:
         return "not root"
     if not Path("/dev/net/tun").exists():
         return "no /dev/net/tun"
+    if not Path("/etc/protocols").exists():
+        return "no /etc/protocols"
     for program in KERNEL_PROGRAMS:
         if shutil.which(program) is None:
             return f"{program} is not installed"

@@ -1,0 +1,60 @@
+"""The tree keeps its promises: tests mirror src, and the page of dependencies names what is really depended on."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "tortie"
+UNIT = ROOT / "tests" / "unit"
+
+TESTED_ELSEWHERE: dict[str, str] = {}
+"""Modules without a file in tests/unit, and where they are tested instead."""
+
+
+def _modules() -> set[str]:
+    return {
+        path.relative_to(PACKAGE).with_suffix("").as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py")
+    }
+
+
+def _unit_files() -> set[str]:
+    return {
+        path.relative_to(UNIT).with_name(path.stem.removeprefix("test_")).as_posix() for path in UNIT.rglob("test_*.py")
+    }
+
+
+def test_every_unit_test_file_belongs_to_a_module() -> None:
+    assert _unit_files() - _modules() == set()
+
+
+def _dependencies() -> list[tuple[str, str]]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = [
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["dev"],
+        *project["build-system"]["requires"],
+    ]
+    return [(words[1], words[2]) for entry in listed if (words := re.fullmatch(r"([\w-]+)(.*)", entry))]
+
+
+@pytest.mark.parametrize(("name", "versions"), _dependencies())
+def test_every_dependency_stands_on_its_page_with_its_range(name: str, versions: str) -> None:
+    assert re.fullmatch(r">=[\d.]+,<[\d.]+", versions), "both ends of the range are pinned"
+    assert f"| {name} | {versions} |" in (ROOT / "docs" / "dependencies.md").read_text()
+
+
+def _debian_packages() -> set[str]:
+    lines = (ROOT / "tools" / "debian-packages.txt").read_text().splitlines()
+    return {line.split()[1] for line in lines if not line.startswith("#")}
+
+
+@pytest.mark.parametrize("package", sorted(_debian_packages()))
+def test_every_debian_package_stands_on_the_page_of_dependencies(package: str) -> None:
+    assert f"| {package} |" in (ROOT / "docs" / "dependencies.md").read_text()
