@@ -56,8 +56,8 @@ class Session:
         """`-m recent` lists: address to the times it was seen (seconds, on `clock_s`'s scale)."""
         self.memory: dict[Place, float] = {}
         """What stateful matches remember: counters of nth, bytes left of quota."""
-        self.fragments: dict[tuple[int, int, int, int], tuple[Packet, ...]] = {}
-        """Fragments waiting for the rest of their packet, by source, destination, protocol and identification."""
+        self.fragments: dict[tuple[str, int, int, int, int], tuple[Packet, ...]] = {}
+        """Fragments waiting for the rest of their packet: place, source, destination, protocol, identification."""
         self.clock_s = clock_s
         """Seconds since the epoch at which the packet arrives."""
 

@@ -15,6 +15,7 @@ from tortie.netfilter.match import CtState, Direction
 
 if TYPE_CHECKING:
     from tortie.simulator.connection import Connection
+    from tortie.simulator.route import RouteDecision
     from tortie.simulator.session import Session
 
 
@@ -33,9 +34,9 @@ class Skb:
     """One packet in flight; interface names are empty where the hook has no such device."""
 
     __slots__ = (
-        "bridged", "connection", "ct_direction", "ct_state", "forwarded", "frame_type", "hook", "in_iface", "local_output",
-        "mac_source", "mark", "out_iface", "packet", "phys_in", "phys_out", "session", "socket", "socket_known",
-        "uid_route", "untracked", "zone_original", "zone_reply",
+        "assumed_state", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "forwarded", "frame_type",
+        "hook", "in_iface", "local_output", "mac_source", "mark", "out_iface", "packet", "phys_in", "phys_out", "route",
+        "session", "socket", "socket_known", "untracked", "zone_original", "zone_reply",
     )  # fmt: skip
 
     def __init__(self, packet: Packet, session: Session, *, in_iface: str | None = "", mark: int = 0) -> None:
@@ -48,7 +49,10 @@ class Skb:
         """Output device; empty where the hook has none, None when not known."""
         self.mark = mark
         self.phys_in = ""
-        self.phys_out = ""
+        self.phys_out: str | None = ""
+        """Bridge ports; empty where there is none, None for an output port that is not known."""
+        self.route: RouteDecision | None = None
+        """Where the packet goes, once that is decided."""
         self.bridged = False
         self.forwarded = False
         self.local_output = False
@@ -56,11 +60,14 @@ class Skb:
         """Type of the link-layer frame: unicast, broadcast, multicast; None when not known."""
         self.mac_source: bytes | None = None
         """Source MAC, None when not known or without an Ethernet header."""
+        self.bound_iface: str | None = None
+        """Device that a local packet's socket is bound to."""
         self.socket: Socket | None = None
         """Sending socket of a local packet."""
         self.socket_known = True
         """False when the packet is local and nothing was said about its socket."""
-        self.uid_route: int | None = None
+        self.assumed_state: CtState | None = None
+        """State to take instead of looking the packet up, as the caller asked."""
         self.connection: Connection | None = None
         self.ct_direction: Direction = Direction.ORIGINAL
         self.ct_state: CtState | None = None
@@ -68,3 +75,10 @@ class Skb:
         self.untracked = False
         self.zone_original = 0
         self.zone_reply = 0
+
+    def twin(self) -> Skb:
+        """A clone as the kernel makes one: its own marks and devices, the same connection."""
+        clone = Skb.__new__(Skb)
+        for name in Skb.__slots__:
+            setattr(clone, name, getattr(self, name))
+        return clone

@@ -64,6 +64,8 @@ class RuleStep:
     packet: Packet
     depth: int
     backend: Backend
+    maybe: bool = False
+    """True when it is not known whether the rule matched, and it makes no difference to the packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ class Egress:
     mark: int
     random_sport: tuple[int, int] | None = None
     random_dport: tuple[int, int] | None = None
+    source_known: bool = True
+    """False when the source was masqueraded and the snapshot does not hold the addresses to tell to what."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,257 @@
+"""A packet's way through a node: received, forwarded, delivered, sent (spec: netfilter 2).
+
+Each function takes the run, the packet and the family's rules and routes, and returns where the packet got to; a packet
+that does not get through ends in `Ended`. The order of checks around the hooks is the kernel's: ip_rcv, ip_forward,
+ip_local_deliver, ip_output and their IPv6 counterparts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tortie.net.address import IPFamily, format_address
+from tortie.netfilter.hook import Hook
+from tortie.netfilter.match import CtState
+from tortie.simulator.fragment import collect_fragment
+from tortie.simulator.hooks import FamilyNode
+from tortie.simulator.reply import Reply, icmp_error
+from tortie.simulator.route import RouteDecision, RouteKind
+from tortie.simulator.routing import (
+    DELIVERED_KINDS,
+    choose_route,
+    passes,
+    refused_input,
+    refused_output,
+    route_local_packet,
+)
+from tortie.simulator.run import Ended, Run
+from tortie.simulator.skb import Skb
+from tortie.simulator.trace import Cause, DecidedBy, Disposition, Egress, NoteStep, Verdict
+
+LOOPBACK = "lo"
+_TIME_EXCEEDED = {IPFamily.V4: (11, 0), IPFamily.V6: (3, 0)}
+_NOT_NEIGHBOUR = (1, 2)
+_REDIRECT = (5, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """The good end of a packet's way."""
+
+    disposition: Disposition
+    out: Egress
+
+
+def enter(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
+    """A packet that came in by `skb.in_iface`: PREROUTING, routing, and on."""
+    refuse_headers(skb)
+    node.run_hook(run, skb, Hook.PREROUTING)
+    return route_in(run, skb, node)
+
+
+def route_in(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
+    """The routing decision of a packet that came in, and where it leads."""
+    if skb.route is None:
+        packet = skb.packet
+        decisions = node.router.route_input(packet, skb.in_iface, skb.mark, frame_type=skb.frame_type or "unicast")
+        skb.route = choose_route(run, skb, decisions, "input")
+        if not passes(skb.route):
+            if skb.route.icmp is not None:
+                _send_error(run, skb, node, *skb.route.icmp)
+            raise refused_input(skb.route)
+    if skb.route.kind in DELIVERED_KINDS:
+        return deliver(run, skb, node)
+    return forward(run, skb, node)
+
+
+def refuse_headers(skb: Skb) -> None:
+    """Packets no table ever sees (spec: netfilter 2.1; ip6_rcv_core in net/ipv6/ip6_input.c)."""
+    packet = skb.packet
+    why = None
+    if skb.frame_type == "otherhost":
+        why = "the frame is addressed to another machine"
+    elif packet.family is IPFamily.V6 and skb.in_iface != LOOPBACK:
+        if packet.src == 1 or packet.dst == 1:
+            why = "::1 may not come from outside"
+        elif packet.src >> 120 == 0xFF:
+            why = "a multicast address cannot be a source"
+        elif packet.dst >> 120 == 0xFF and packet.dst >> 112 & 0xF in (0, 1):
+            why = "a multicast address of this scope may not come from outside"
+    if why is not None:
+        raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, why))
+
+
+def _send_error(run: Run, skb: Skb, node: FamilyNode, icmp_type: int, code: int, rest: int = 0) -> None:
+    reply = icmp_error(skb, node.router, icmp_type, code, rest)
+    if reply is not None:
+        run.send_answer(run, skb, reply)
+
+
+# --- forwarding --------------------------------------------------------------------------------------------------
+
+
+def forward(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
+    """A packet for somebody else, from the routing decision to the wire (spec: netfilter 2.3)."""
+    decision = skb.route
+    assert decision is not None
+    skb.forwarded = True
+    skb.out_iface = decision.iface
+    if skb.frame_type not in ("unicast", None):
+        text = f"a {skb.frame_type} frame is not forwarded"
+        raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.FORWARD))
+    _check_hop_limit(run, skb, node)
+    if skb.packet.family is IPFamily.V6:
+        _check_forwardable_v6(run, skb, node, decision)
+    _check_size(run, skb, node, decision)
+    skb.packet = replace(skb.packet, ttl=skb.packet.ttl - 1)
+    if skb.packet.family is IPFamily.V4:
+        _send_redirect(run, skb, node, decision)
+    node.run_hook(run, skb, Hook.FORWARD)
+    return leave(run, skb, node, Disposition.FORWARDED)
+
+
+def _check_hop_limit(run: Run, skb: Skb, node: FamilyNode) -> None:
+    if skb.packet.ttl > 1:
+        return
+    _send_error(run, skb, node, *_TIME_EXCEEDED[skb.packet.family])
+    word = "TTL" if skb.packet.family is IPFamily.V4 else "hop limit"
+    text = f"the {word} is {skb.packet.ttl}: the packet has come too far to be forwarded"
+    raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.FORWARD))
+
+
+def _check_forwardable_v6(run: Run, skb: Skb, node: FamilyNode, decision: RouteDecision) -> None:
+    """Sources that may not leave their link (ip6_forward in net/ipv6/ip6_output.c)."""
+    packet = skb.packet
+    if decision.iface == skb.in_iface:
+        return
+    if packet.src == 0:
+        raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, "the source :: is not forwarded", Hook.FORWARD))
+    if packet.src >> 118 == 0x3FA:
+        _send_error(run, skb, node, *_NOT_NEIGHBOUR)
+        text = "a link-local source is not forwarded to another link"
+        raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.FORWARD))
+
+
+def _check_size(run: Run, skb: Skb, node: FamilyNode, decision: RouteDecision) -> None:
+    packet, mtu = skb.packet, decision.mtu
+    if mtu is None or packet.length <= mtu:
+        return
+    text = f"{packet.length} bytes do not fit the MTU {mtu} of {decision.iface}"
+    if packet.family is IPFamily.V6:
+        _send_error(run, skb, node, 2, 0, mtu)
+    elif packet.dont_fragment:
+        _send_error(run, skb, node, 3, 4, mtu)
+    else:
+        if run.steps is not None:
+            run.steps.append(NoteStep(Hook.FORWARD, f"{text}: it leaves in fragments", skb.mark))
+        return
+    raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.FORWARD))
+
+
+def _send_redirect(run: Run, skb: Skb, node: FamilyNode, decision: RouteDecision) -> None:
+    if not node.router.sends_redirect(skb.packet.src, skb.in_iface, decision):
+        return
+    gateway = decision.next_hop if decision.next_hop is not None else skb.packet.dst
+    if run.steps is not None:
+        text = f"the sender is told to use {format_address(skb.packet.family, gateway)} directly (ICMP redirect)"
+        run.steps.append(NoteStep(Hook.FORWARD, text, skb.mark))
+    _send_error(run, skb, node, *_REDIRECT, gateway)
+
+
+def leave(run: Run, skb: Skb, node: FamilyNode, disposition: Disposition) -> Arrived:
+    """POSTROUTING and the wire."""
+    node.run_hook(run, skb, Hook.POSTROUTING)
+    egress = Egress(skb.out_iface or "", skb.packet, skb.mark, run.random_sport, run.random_dport, not run.source_unknown)
+    return Arrived(disposition, egress)
+
+
+# --- local delivery ----------------------------------------------------------------------------------------------
+
+
+def deliver(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
+    """A packet for the node itself (spec: netfilter 2.4)."""
+    packet = skb.packet
+    skb.out_iface = ""
+    if packet.family is IPFamily.V4 and packet.is_fragment:
+        whole = collect_fragment(run.session, packet, Hook.INPUT.value)
+        if whole is None:
+            text = "held until the other fragments of the packet arrive"
+            raise Ended(Verdict.MAYBE, DecidedBy(Cause.HEADER, text, Hook.INPUT), disposition=Disposition.HELD)
+        skb.packet = whole
+    node.run_hook(run, skb, Hook.INPUT)
+    return Arrived(
+        Disposition.DELIVERED, Egress(skb.in_iface or "", skb.packet, skb.mark, run.random_sport, run.random_dport)
+    )
+
+
+# --- packets of the node itself ----------------------------------------------------------------------------------
+
+
+def send(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
+    """A packet that the node makes (spec: netfilter 2.5)."""
+    skb.local_output = True
+    skb.in_iface = ""
+    decision = choose_route(run, skb, route_local_packet(skb, node.router), "output")
+    if not passes(decision):
+        raise refused_output(decision)
+    return send_routed(run, skb, node, decision)
+
+
+def send_routed(run: Run, skb: Skb, node: FamilyNode, decision: RouteDecision) -> Arrived:
+    """The output path of a packet whose first route is known."""
+    skb.route = decision
+    skb.out_iface = decision.iface
+    node.run_hook(run, skb, Hook.OUTPUT)
+    decision = skb.route
+    skb.out_iface = decision.iface
+    if decision.kind is RouteKind.LOCAL:
+        return _loop_back(run, skb, node)
+    if decision.kind in (RouteKind.BROADCAST, RouteKind.MULTICAST):
+        _loop_copy(run, skb, node)
+    return leave(run, skb, node, Disposition.SENT)
+
+
+def _loop_back(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
+    """From the node to itself: POSTROUTING, then in again by `lo` without being routed (spec: netfilter 2.6)."""
+    node.run_hook(run, skb, Hook.POSTROUTING)
+    if run.steps is not None:
+        run.steps.append(NoteStep(None, "the packet comes back in on lo, with its mark and connection", skb.mark))
+    skb.in_iface, skb.out_iface = LOOPBACK, ""
+    skb.local_output = False
+    return enter(run, skb, node)
+
+
+def _loop_copy(run: Run, skb: Skb, node: FamilyNode) -> None:
+    """The node hears its own broadcasts and joined multicasts: a copy comes in by the same device (spec: netfilter 2.7)."""
+    copy = skb.twin()
+    try:
+        node.run_hook(run, copy, Hook.POSTROUTING)
+        if run.steps is not None:
+            run.steps.append(NoteStep(None, f"a copy comes back in on {skb.out_iface}", skb.mark))
+        copy.in_iface, copy.out_iface, copy.local_output = skb.out_iface, "", False
+        node.run_hook(run, copy, Hook.PREROUTING)
+        deliver(run, copy, node)
+    except Ended as ended:
+        if run.steps is not None:
+            run.steps.append(NoteStep(None, f"the copy is dropped: {ended.decided_by.text}", skb.mark))
+
+
+def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
+    """Sends what the node answers to a packet, or copies; `skb` is a fresh one that holds the answer."""
+    skb.connection, skb.ct_direction = reply.connection, reply.direction
+    if reply.connection is not None:
+        skb.ct_state = CtState.RELATED
+    skb.untracked = reply.untracked
+    if reply.untracked:
+        skb.ct_state = CtState.UNTRACKED
+    skb.socket, skb.socket_known = reply.socket, True
+    if reply.gateway is None:
+        return send(run, skb, node)
+    skb.local_output, skb.in_iface = True, ""
+    towards = node.router.route_output(
+        reply.gateway, skb.packet.src, mark=skb.mark, tos=skb.packet.tos, out_iface=reply.out_iface
+    )
+    decision = choose_route(run, skb, towards, "output")
+    if not passes(decision):
+        raise refused_output(decision)
+    return send_routed(run, skb, node, decision)

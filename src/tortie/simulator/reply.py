@@ -1,0 +1,167 @@
+"""Packets that the node makes because of another one: ICMP errors, resets, copies.
+
+Each is built as the kernel builds it (net/ipv4/icmp.c, net/ipv6/icmp.c, nf_reject_ipv4.c, nf_reject_ipv6.c,
+nf_dup_ipv4.c) and then walks the output path like any other local packet. Rate limits are not modelled: an answer that
+could be sent is sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tortie.net.address import IPFamily
+from tortie.net.packet import Packet
+from tortie.net.protocol import ICMP, ICMPV6, TCP, UDP
+from tortie.net.wire import format_packet
+from tortie.netfilter.hook import Hook
+from tortie.netfilter.match import Direction
+from tortie.netfilter.target import TeeTarget
+from tortie.simulator.connection import Connection
+from tortie.simulator.route import RouteKind, Router
+from tortie.simulator.skb import Skb, Socket
+from tortie.simulator.tracking_table import ICMP_QUOTING, ICMPV6_INFORMATIONAL
+
+REJECT_CODES: dict[str, tuple[int, int]] = {
+    "icmp-net-unreachable": (3, 0),
+    "icmp-host-unreachable": (3, 1),
+    "icmp-proto-unreachable": (3, 2),
+    "icmp-port-unreachable": (3, 3),
+    "icmp-net-prohibited": (3, 9),
+    "icmp-host-prohibited": (3, 10),
+    "icmp-admin-prohibited": (3, 13),
+    "icmp6-no-route": (1, 0),
+    "icmp6-adm-prohibited": (1, 1),
+    "icmp6-addr-unreachable": (1, 3),
+    "icmp6-port-unreachable": (1, 4),
+    "icmp6-policy-fail": (1, 5),
+    "icmp6-reject-route": (1, 6),
+}
+"""What `--reject-with` sends, as ICMP type and code (spec: netfilter 6)."""
+
+_QUOTE_V4 = 576 - 20 - 8
+"""Bytes an ICMP error may quote (RFC 1812 section 4.3.2.3)."""
+_QUOTE_V6 = 1280 - 40 - 8
+_HOP_LIMIT = 64
+_PRECEDENCE_CONTROL = 0xC0
+_FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
+_VERIFIED = frozenset({TCP, UDP, ICMP, ICMPV6})
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A packet to send: with the connection it belongs to (as RELATED), or tracked afresh when there is none."""
+
+    packet: Packet
+    mark: int = 0
+    connection: Connection | None = None
+    direction: Direction = Direction.ORIGINAL
+    untracked: bool = False
+    socket: Socket | None = None
+    gateway: int | None = None
+    """Where to send it whatever its destination is (TEE)."""
+    out_iface: str | None = None
+
+
+def reject_reply(reject_with: str, skb: Skb, hook: Hook, router: Router) -> Reply | None:
+    """What REJECT answers, or None where it only drops (spec: netfilter 6)."""
+    packet = skb.packet
+    if packet.is_later_fragment or (not packet.checksum_ok and packet.proto in _VERIFIED and hook is not Hook.OUTPUT):
+        return None
+    if reject_with == "tcp-reset":
+        return _reset(skb, router)
+    kind = REJECT_CODES.get(reject_with)
+    return icmp_error(skb, router, *kind) if kind is not None else None
+
+
+def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 0) -> Reply | None:
+    """An ICMP or ICMPv6 error about a packet, or None where the kernel sends none."""
+    packet = skb.packet
+    if not _may_answer(skb):
+        return None
+    local = skb.route is not None and skb.route.kind is RouteKind.LOCAL
+    source = packet.dst if local else router.source_address(packet.src, mark=_mark(skb, router))
+    if source is None:
+        return None
+    v4 = packet.family is IPFamily.V4
+    quote = format_packet(packet)[: _QUOTE_V4 if v4 else _QUOTE_V6]
+    answer = Packet(
+        packet.family,
+        source,
+        packet.src,
+        ICMP if v4 else ICMPV6,
+        icmp_type=icmp_type,
+        icmp_code=code,
+        icmp_rest=rest,
+        ttl=_HOP_LIMIT,
+        tos=packet.tos & 0x1E | _PRECEDENCE_CONTROL if v4 else packet.tos,
+        payload=quote,
+    )
+    return _belonging(skb, answer, router, Socket(has_file=False))
+
+
+def _may_answer(skb: Skb) -> bool:
+    """False for packets that no ICMP error may be sent about (RFC 1122 section 3.2.2)."""
+    packet = skb.packet
+    if packet.is_later_fragment or skb.frame_type not in ("unicast", None):
+        return False
+    if skb.route is not None and skb.route.kind in (RouteKind.BROADCAST, RouteKind.MULTICAST):
+        return False
+    if packet.family is IPFamily.V4:
+        if packet.proto == ICMP:
+            return packet.transport is None and packet.icmp_type <= 18 and packet.icmp_type not in ICMP_QUOTING
+        return packet.src != 0 and packet.src >> 28 != 14
+    if packet.src == 0 or packet.src >> 120 == 0xFF or packet.dst >> 120 == 0xFF:
+        return False
+    if packet.proto == ICMPV6:
+        return packet.transport is None and packet.icmp_type in ICMPV6_INFORMATIONAL
+    return True
+
+
+def _reset(skb: Skb, router: Router) -> Reply | None:
+    packet = skb.packet
+    if packet.proto != TCP or packet.transport is not None or packet.tcp_flags & _RST or packet.is_fragment:
+        return None
+    if skb.route is not None and skb.route.kind in (RouteKind.BROADCAST, RouteKind.MULTICAST):
+        return None
+    flags = packet.tcp_flags
+    if flags & _ACK:
+        sequence, acknowledged, answer_flags = packet.tcp_ack, 0, _RST
+    else:
+        length = len(packet.payload) + bool(flags & _SYN) + bool(flags & _FIN)
+        sequence, acknowledged, answer_flags = 0, (packet.tcp_seq + length) & 0xFFFFFFFF, _RST | _ACK
+    answer = Packet(
+        packet.family,
+        packet.dst,
+        packet.src,
+        TCP,
+        sport=packet.dport,
+        dport=packet.sport,
+        tcp_flags=answer_flags,
+        tcp_seq=sequence,
+        tcp_ack=acknowledged,
+        tcp_window=0,
+        ttl=_HOP_LIMIT,
+        dont_fragment=packet.family is IPFamily.V4,
+    )
+    return _belonging(skb, answer, router, None)
+
+
+def _belonging(skb: Skb, answer: Packet, router: Router, socket: Socket | None) -> Reply:
+    """The answer as part of the connection of the packet it answers (nf_conntrack_attach)."""
+    direction = Direction.REPLY if skb.ct_direction is Direction.ORIGINAL else Direction.ORIGINAL
+    return Reply(answer, _mark(skb, router), skb.connection, direction, socket=socket)
+
+
+def _mark(skb: Skb, router: Router) -> int:
+    """Mark of an answer: the packet's own when `fwmark_reflect` is on, else none (spec: netfilter 2.5)."""
+    return skb.mark if router.sysctl_flag("fwmark_reflect") else 0
+
+
+def tee_copy(skb: Skb, hook: Hook, target: TeeTarget) -> Reply:
+    """The copy that TEE sends to its gateway: untracked, one hop older where it came in (nf_dup_ipv4.c)."""
+    packet = skb.packet
+    if packet.family is IPFamily.V4:
+        packet = replace(packet, dont_fragment=True)
+    if hook in (Hook.PREROUTING, Hook.INPUT):
+        packet = replace(packet, ttl=max(packet.ttl - 1, 0))
+    return Reply(packet, skb.mark, untracked=True, gateway=target.gateway, out_iface=target.oif)

@@ -1,0 +1,81 @@
+"""Routing as a step of a walk: choosing among possible routes, routing again, and what a refusal means.
+
+`route` answers questions about the node's tables; here its answers become steps, choices and ends of a walk.
+"""
+
+from __future__ import annotations
+
+from tortie.simulator.answer import DoubtKind
+from tortie.simulator.choice import Choice
+from tortie.simulator.route import RouteDecision, RouteKind, Router
+from tortie.simulator.run import Ended, Run
+from tortie.simulator.skb import Skb
+from tortie.simulator.trace import Cause, DecidedBy, Disposition, RouteStep, Verdict
+
+DELIVERED_KINDS = frozenset({RouteKind.LOCAL, RouteKind.BROADCAST, RouteKind.MULTICAST})
+_PASSING = DELIVERED_KINDS | {RouteKind.UNICAST}
+
+
+def choose_route(run: Run, skb: Skb, decisions: tuple[RouteDecision, ...], stage: str) -> RouteDecision:
+    """Takes one of the possible decisions, notes it as a step, and collects what it assumes."""
+    decision = decisions[0]
+    if len(decisions) > 1:
+        kind = DoubtKind.UNKNOWN if any(d.missing for d in decisions) else DoubtKind.CHANCE
+        choice = Choice(kind, "route", tuple(d.option for d in decisions), tuple(d.condition for d in decisions))
+        decision = decisions[run.chooser.choose(choice)]
+    for text in decision.assumptions:
+        run.assume(text)
+    if run.steps is not None:
+        run.steps.append(RouteStep(stage, decision, skb.mark))
+    return decision
+
+
+def reroute(run: Run, skb: Skb, router: Router, why: str) -> None:
+    """Routes a local packet again (spec: netfilter 2.5); raises `Ended` when there is no way for it now."""
+    decision = choose_route(run, skb, route_local_packet(skb, router), f"re-route: {why}")
+    if decision.kind not in _PASSING:
+        raise refused_output(decision)
+    skb.route = decision
+
+
+def route_local_packet(skb: Skb, router: Router) -> tuple[RouteDecision, ...]:
+    """The ways for a packet that the node sends, with what its socket and mark say."""
+    packet = skb.packet
+    return router.route_output(
+        packet.dst,
+        packet.src,
+        mark=skb.mark,
+        tos=packet.tos,
+        out_iface=skb.bound_iface,
+        uid=skb.socket.uid if skb.socket is not None else None,
+        proto=packet.proto,
+        sport=packet.sport,
+        dport=packet.dport,
+    )
+
+
+def passes(decision: RouteDecision) -> bool:
+    """True when the packet goes on."""
+    return decision.kind in _PASSING
+
+
+def refused_output(decision: RouteDecision) -> Ended:
+    """The end of a local packet that cannot be routed: its sender gets an error."""
+    where = DecidedBy(Cause.MISSING if decision.kind is RouteKind.UNKNOWN else Cause.ROUTE, decision.why)
+    if decision.kind is RouteKind.UNKNOWN:
+        return Ended(Verdict.UNKNOWN, where, disposition=Disposition.UNKNOWN)
+    return Ended(Verdict.DROP, where, errno=decision.errno)
+
+
+def refused_input(decision: RouteDecision) -> Ended:
+    """The end of a packet that arrived and that routing refuses."""
+    if decision.kind is RouteKind.UNKNOWN:
+        return Ended(Verdict.UNKNOWN, DecidedBy(Cause.MISSING, decision.why), disposition=Disposition.UNKNOWN)
+    cause = Cause.ROUTE
+    if decision.drop_reason == "IP_RPFILTER":
+        cause = Cause.RP_FILTER
+    elif decision.sysctl is not None:
+        cause = Cause.SYSCTL
+    elif decision.kind is RouteKind.MARTIAN:
+        cause = Cause.HEADER
+    return Ended(Verdict.DROP, DecidedBy(cause, decision.why))
