@@ -105,6 +105,10 @@ class IPSet:
     options: Mapping[str, str | None] = field(default_factory=dict)
     revision: int | None = None
     references: int | None = None
+    complete: bool = True
+    """False when the set may hold more than `entries`: its members were not listed, or some could not be read."""
+    unread: tuple[str, ...] = ()
+    """Members as text that Tortie does not understand: those of an unknown set type, protocol or extension."""
 
     @property
     def dimensions(self) -> tuple[str, ...]:
