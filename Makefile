@@ -10,9 +10,9 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 
-# What happens to seven packets on the reference node, and why.
+# What happens to six packets on the reference node, and why.
 demo: $(READY)
-	@.venv/bin/python -m examples.demo
+	@examples/reference-node/demo
 
 # Everything: format, lint, types, layers and all tests; those that need root are left out without it and the last line says so.
 test: packages lint
