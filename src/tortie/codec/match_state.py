@@ -1,0 +1,515 @@
+"""Option tables of the matches on marks, tracking, sets and sockets, and of those with chance, history or environment.
+
+Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: netfilter 7.4 to 7.6, 9.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tortie.codec.extension import (
+    Extension,
+    Given,
+    Option,
+    fill_fields,
+    format_option,
+    make,
+    plain,
+    switch,
+    test,
+    unprinted,
+    whole,
+)
+from tortie.codec.kind import (
+    HOST_MASK,
+    MARK,
+    MASK,
+    PROTOCOL,
+    PROTOCOL_NUMBER,
+    RAW,
+    STRING,
+    Kind,
+    choice,
+    name_list,
+    number,
+    number_range,
+    read_number,
+    words_of,
+)
+from tortie.codec.match_transport import V4
+from tortie.codec.rate import HASHLIMIT_KIND, LIMIT_RATE, hashlimit_burst
+from tortie.codec.words import quote_always
+from tortie.net.address import IPFamily
+from tortie.net.error import InvalidInput
+from tortie.netfilter.match import (
+    CgroupMatch,
+    ClusterMatch,
+    CommentMatch,
+    Compare,
+    ConnbytesMatch,
+    ConnlabelMatch,
+    ConnlimitMatch,
+    ConnmarkMatch,
+    ConntrackMatch,
+    CounterTest,
+    CpuMatch,
+    CtState,
+    CtStatus,
+    Direction,
+    HashlimitMatch,
+    HelperMatch,
+    IntRange,
+    IpvsMatch,
+    LimitMatch,
+    MarkMatch,
+    NfacctMatch,
+    OsfMatch,
+    OwnerMatch,
+    QuotaMatch,
+    RateestMatch,
+    RecentMatch,
+    SetMatch,
+    Side,
+    SocketMatch,
+    StateMatch,
+    StatisticMatch,
+)
+
+# --- marks and tracking -------------------------------------------------------------------------------------------
+
+_COMMENT = Extension("comment", CommentMatch, (plain("comment", STRING, "text"),))
+_MARK = Extension("mark", MarkMatch, (whole("mark", MARK, "value", "mask"),))
+_CONNMARK = Extension("connmark", ConnmarkMatch, (whole("mark", MARK, "value", "mask"),))
+
+_STATES = {state.value: state for state in CtState}
+_OLD_STATES = {state.value: state for state in CtState if state not in (CtState.SNAT, CtState.DNAT)}
+_STATUSES = {status.value: status for status in CtStatus if status is not CtStatus.NONE}
+
+
+def _read_statuses(text: str, family: IPFamily) -> frozenset[CtStatus]:
+    found: set[CtStatus] = set()
+    for part in text.upper().split(","):
+        if part != "NONE":
+            if part not in _STATUSES:
+                raise InvalidInput(f"unknown connection status: {part!r}")
+            found.add(_STATUSES[part])
+    return frozenset(found or {CtStatus.NONE})
+
+
+_STATUS_KIND = Kind(_read_statuses, lambda value, _: ",".join(status.value for status in CtStatus if status in value))
+_CT_PORTS = number_range(65535)
+_CONNTRACK = Extension(
+    "conntrack",
+    ConntrackMatch,
+    (
+        test("ctstate", name_list(_STATES, frozenset, any_case=True), "states"),
+        test("ctproto", PROTOCOL_NUMBER, "proto"),
+        test("ctorigsrc", HOST_MASK, "orig_src"),
+        test("ctorigdst", HOST_MASK, "orig_dst"),
+        test("ctreplsrc", HOST_MASK, "reply_src"),
+        test("ctrepldst", HOST_MASK, "reply_dst"),
+        test("ctorigsrcport", _CT_PORTS, "orig_src_ports"),
+        test("ctorigdstport", _CT_PORTS, "orig_dst_ports"),
+        test("ctreplsrcport", _CT_PORTS, "reply_src_ports"),
+        test("ctrepldstport", _CT_PORTS, "reply_dst_ports"),
+        test("ctstatus", _STATUS_KIND, "status"),
+        test("ctexpire", number_range(0xFFFFFFFF), "expire"),
+        plain("ctdir", choice({item.value: item for item in Direction}), "direction"),
+    ),
+)
+_STATE = Extension("state", StateMatch, (whole("state", name_list(_OLD_STATES, frozenset, any_case=True), "states"),))
+
+# --- sets ---------------------------------------------------------------------------------------------------------
+
+
+def _read_set(text: str, family: IPFamily) -> tuple[str, tuple[Side, ...]]:
+    name, _, flags = text.rpartition(" ")
+    return name, read_sides(flags)
+
+
+def read_sides(text: str) -> tuple[Side, ...]:
+    """`src,dst,…` of the set match and target; raises `InvalidInput`."""
+    parts = text.split(",")
+    if len(parts) > 6 or not all(part in ("src", "dst") for part in parts):
+        raise InvalidInput(f"not a list of up to six src and dst: {text!r}")
+    return tuple(Side(part) for part in parts)
+
+
+def write_set(value: tuple[str, tuple[Side, ...]], family: IPFamily) -> str:
+    """A set's name and its dimensions' sides."""
+    name, sides = value
+    return f"{name} {','.join(side.value for side in sides)}"
+
+
+SET_KIND = Kind(_read_set, write_set, words=2)
+"""A set's name and its flags."""
+
+_COUNTER_OPTIONS = tuple(
+    (what, compare) for what in ("packets", "bytes") for compare in (Compare.EQ, Compare.LT, Compare.GT)
+)
+_MATCH_SET = whole("match-set", SET_KIND, "name", "sides")
+_SET_FLAGS = (
+    plain("return-nomatch", None, "return_nomatch"),
+    switch("update-counters", "update_counters"),
+    switch("update-subcounters", "update_subcounters"),
+)
+
+
+def _build_set(given: Sequence[Given], family: IPFamily) -> SetMatch:
+    filled: dict[str, object] = {}
+    for item in given:
+        what, _, compare = item.option.name.partition("-")
+        if what in ("packets", "bytes"):
+            if what in filled:
+                raise InvalidInput(f"set takes one of --{what}-eq, --{what}-lt, --{what}-gt")
+            filled[what] = CounterTest(Compare(compare), read_number(item.argument, 0, (1 << 64) - 1), item.inverted)
+        else:
+            fill_fields(filled, item, family)
+    return make_set(filled)
+
+
+def make_set(filled: dict[str, object]) -> SetMatch:
+    """The set match from its fields; raises `InvalidInput` when the set is missing."""
+    if "name" not in filled:
+        raise InvalidInput("set needs --match-set")
+    return SetMatch(**filled)  # type: ignore[arg-type]
+
+
+def _take_apart_set(value: SetMatch, family: IPFamily) -> Iterable[str | None]:
+    yield format_option(_MATCH_SET, value, family, {})
+    for option in _SET_FLAGS:
+        yield format_option(option, value, family, _SET.defaults)
+    for what, counter in (("packets", value.packets), ("bytes", value.bytes)):
+        if counter is not None:
+            yield f"{'! ' if counter.inverted else ''}--{what}-{counter.compare.value} {counter.value}"
+
+
+_SET = Extension(
+    "set",
+    SetMatch,
+    (
+        _MATCH_SET,
+        *_SET_FLAGS,
+        *(
+            test(f"{what}-{compare.value}", number(), what)
+            if compare is Compare.EQ
+            else plain(f"{what}-{compare.value}", number(), what)
+            for what, compare in _COUNTER_OPTIONS
+        ),
+        *unprinted(_MATCH_SET, "set"),
+    ),
+    build=_build_set,
+    take_apart=_take_apart_set,
+)
+
+# --- sockets, helpers, labels -------------------------------------------------------------------------------------
+
+
+def _read_ids(text: str, family: IPFamily) -> IntRange:
+    low, dash, high = text.partition("-")
+    if text == "root":
+        return IntRange(0, 0)
+    first = read_number(low, 0, 0xFFFFFFFE)
+    return IntRange(first, read_number(high, 0, 0xFFFFFFFE) if dash else first)
+
+
+_IDS = Kind(_read_ids, lambda value, _: str(value.low) if value.low == value.high else f"{value.low}-{value.high}")
+_OWNER = Extension(
+    "owner",
+    OwnerMatch,
+    (
+        test("socket-exists", None, "socket_exists"),
+        test("uid-owner", _IDS, "uid"),
+        test("gid-owner", _IDS, "gid"),
+        plain("suppl-groups", None, "supplementary_groups"),
+    ),
+)
+_SOCKET = Extension(
+    "socket",
+    SocketMatch,
+    (
+        plain("transparent", None, "transparent"),
+        plain("nowildcard", None, "nowildcard"),
+        plain("restore-skmark", None, "restore_skmark"),
+    ),
+)
+_HELPER = Extension("helper", HelperMatch, (whole("helper", STRING, "name"),))
+_CONNLABEL = Extension(
+    "connlabel",
+    ConnlabelMatch,
+    (whole("label", Kind(lambda text, _: text, lambda value, _: quote_always(value)), "label"), plain("set", None, "set")),
+)
+
+
+def _read_connbytes(text: str, family: IPFamily) -> tuple[int, int | None]:
+    low, joint, high = text.partition(":")
+    top = (1 << 64) - 1
+    return read_number(low, 0, top), read_number(high, 0, top) if joint and high else None
+
+
+_CONNBYTES = Extension(
+    "connbytes",
+    ConnbytesMatch,
+    (
+        whole(
+            "connbytes",
+            Kind(_read_connbytes, lambda value, _: str(value[0]) if value[1] is None else f"{value[0]}:{value[1]}"),
+            "low",
+            "high",
+        ),
+        plain("connbytes-mode", words_of("packets", "bytes", "avgpkt"), "mode"),
+        plain("connbytes-dir", words_of("original", "reply", "both"), "direction"),
+    ),
+)
+
+
+def _build_connlimit(given: Sequence[Given], family: IPFamily) -> ConnlimitMatch:
+    filled: dict[str, object] = {"mask_length": family.bits}
+    for item in given:
+        name = item.option.name
+        if name in ("connlimit-upto", "connlimit-above"):
+            if "limit" in filled:
+                raise InvalidInput("connlimit takes one of --connlimit-upto and --connlimit-above")
+            filled |= {"limit": read_number(item.argument), "above": (name == "connlimit-above") is not item.inverted}
+        elif name == "connlimit-mask":
+            filled["mask_length"] = read_number(item.argument, 0, family.bits)
+        else:
+            filled["by_destination"] = name == "connlimit-daddr"
+    return make_connlimit(filled)
+
+
+def make_connlimit(filled: dict[str, object]) -> ConnlimitMatch:
+    """The match from its fields; raises `InvalidInput` when no limit was given."""
+    if "limit" not in filled:
+        raise InvalidInput("connlimit needs --connlimit-upto or --connlimit-above")
+    return ConnlimitMatch(**filled)  # type: ignore[arg-type]
+
+
+def _take_apart_connlimit(value: ConnlimitMatch, family: IPFamily) -> Iterable[str | None]:
+    yield f"--connlimit-{'above' if value.above is not value.inverted else 'upto'} {value.limit}"
+    yield f"--connlimit-mask {value.mask_length}"
+    yield "--connlimit-daddr" if value.by_destination else "--connlimit-saddr"
+
+
+_CONNLIMIT = Extension(
+    "connlimit",
+    ConnlimitMatch,
+    (
+        whole("connlimit-upto", number(), "limit"),
+        whole("connlimit-above", number(), "limit"),
+        plain("connlimit-mask", number(), "mask_length"),
+        plain("connlimit-saddr", None, "by_destination"),
+        plain("connlimit-daddr", None, "by_destination"),
+    ),
+    build=_build_connlimit,
+    take_apart=_take_apart_connlimit,
+)
+
+
+def _node_bit(text: str, family: IPFamily) -> int:
+    node = read_number(text, 1, 32)
+    return 1 << (node - 1)
+
+
+_CLUSTER = Extension(
+    "cluster",
+    ClusterMatch,
+    (
+        whole("cluster-local-nodemask", number(form="#010x"), "node_mask"),
+        plain("cluster-total-nodes", number(1, 32), "total"),
+        plain("cluster-hash-seed", number(form="#010x"), "seed"),
+        *unprinted(
+            whole("cluster-local-node", Kind(_node_bit, lambda value, _: str(value)), "node_mask"), "cluster-local-node"
+        ),
+    ),
+)
+_CGROUP = Extension("cgroup", CgroupMatch, (whole("path", STRING, "path"), whole("cgroup", number(), "classid")))
+_CPU = Extension("cpu", CpuMatch, (whole("cpu", number(), "cpu"),))
+_IPVS = Extension(
+    "ipvs",
+    IpvsMatch,
+    (
+        test("vproto", PROTOCOL, "protocol"),
+        test("vaddr", HOST_MASK, "virtual_address"),
+        test("vport", number(0, 65535), "virtual_port"),
+        plain("vdir", choice({item.value: item for item in Direction}), "direction"),
+        test("vmethod", words_of("GATE", "IPIP", "MASQ"), "method"),
+        test("vportctl", number(0, 65535), "control_port"),
+        test("ipvs", None, "ipvs"),
+    ),
+)
+
+# --- chance and history -------------------------------------------------------------------------------------------
+
+_LIMIT = Extension(
+    "limit", LimitMatch, (plain("limit", LIMIT_RATE, "rate", always=True), plain("limit-burst", number(0, 10000), "burst"))
+)
+
+
+def _build_limit(given: Sequence[Given], family: IPFamily) -> LimitMatch:
+    filled: dict[str, object] = {"rate": "3/hour"}
+    for item in given:
+        fill_fields(filled, item, family)
+    return LimitMatch(**filled)  # type: ignore[arg-type]
+
+
+_LIMIT = Extension("limit", LimitMatch, _LIMIT.options, build=_build_limit)
+
+_HASHLIMIT_MODES = ("srcip", "srcport", "dstip", "dstport")
+_HASHLIMIT_RATES = ("hashlimit-upto", "hashlimit-above", "hashlimit")
+_HASHLIMIT_REST = (
+    plain("hashlimit-mode", name_list({mode: mode for mode in _HASHLIMIT_MODES}), "modes"),
+    plain("hashlimit-name", RAW, "name"),
+    plain("hashlimit-htable-size", number(), "htable_size"),
+    plain("hashlimit-htable-max", number(), "htable_max"),
+    plain("hashlimit-htable-gcinterval", number(), "htable_gcinterval"),
+    plain("hashlimit-htable-expire", number(), "htable_expire"),
+    plain("hashlimit-srcmask", number(0, 128), "source_mask"),
+    plain("hashlimit-dstmask", number(0, 128), "destination_mask"),
+    plain("hashlimit-rate-match", None, "rate_match"),
+    plain("hashlimit-rate-interval", number(), "rate_interval"),
+)
+
+
+def _build_hashlimit(given: Sequence[Given], family: IPFamily) -> HashlimitMatch:
+    filled: dict[str, object] = {}
+    for item in given:
+        name = item.option.name
+        if name in _HASHLIMIT_RATES:
+            if "rate" in filled:
+                raise InvalidInput("hashlimit takes one rate")
+            filled |= {
+                "rate": HASHLIMIT_KIND.read(item.argument, family),
+                "above": (name == "hashlimit-above") is not item.inverted,
+            }
+        elif name == "hashlimit-burst":
+            filled["burst"] = item.argument
+        else:
+            fill_fields(filled, item, family)
+    if "rate" not in filled or "name" not in filled:
+        raise InvalidInput("hashlimit needs a rate and --hashlimit-name")
+    filled["burst"] = hashlimit_burst(str(filled["rate"]), filled.get("burst"))
+    for key in ("source_mask", "destination_mask"):
+        if filled.get(key) == family.bits:
+            del filled[key]
+    return HashlimitMatch(**filled)  # type: ignore[arg-type]
+
+
+def _take_apart_hashlimit(value: HashlimitMatch, family: IPFamily) -> Iterable[str | None]:
+    yield f"--hashlimit-{'above' if value.above else 'upto'} {value.rate}"
+    yield f"--hashlimit-burst {value.burst}" if value.burst is not None else None
+    for option in _HASHLIMIT_REST:
+        yield format_option(option, value, family, _HASHLIMIT.defaults)
+
+
+_HASHLIMIT = Extension(
+    "hashlimit",
+    HashlimitMatch,
+    (
+        *(whole(name, HASHLIMIT_KIND, "rate") for name in _HASHLIMIT_RATES),
+        plain("hashlimit-burst", RAW, "burst"),
+        *_HASHLIMIT_REST,
+    ),
+    build=_build_hashlimit,
+    take_apart=_take_apart_hashlimit,
+)
+
+
+def _read_probability(text: str, family: IPFamily) -> int:
+    try:
+        share = float(text)
+    except ValueError:
+        raise InvalidInput(f"not a probability: {text!r}") from None
+    if not 0 <= share <= 1:
+        raise InvalidInput(f"not a probability from 0 to 1: {text!r}")
+    return round(share * 0x80000000)
+
+
+_PROBABILITY = whole("probability", Kind(_read_probability, lambda value, _: f"{value / 0x80000000:.11f}"), "probability")
+_EVERY = whole("every", number(1), "every")
+_PACKET = plain("packet", number(), "packet")
+
+
+def _build_statistic(given: Sequence[Given], family: IPFamily) -> StatisticMatch:
+    filled: dict[str, object] = {}
+    mode = ""
+    for item in given:
+        if item.option.name == "mode":
+            mode = item.argument
+        else:
+            fill_fields(filled, item, family)
+    needed = {"random": {"probability"}, "nth": {"every", "packet"}}.get(mode)
+    if needed is None or filled.keys() - {"inverted"} != needed:
+        raise InvalidInput("statistic needs --mode random --probability or --mode nth --every --packet")
+    if mode == "nth" and int(str(filled["packet"])) >= int(str(filled["every"])):
+        raise InvalidInput("statistic's --packet must be below --every")
+    return StatisticMatch(**filled)  # type: ignore[arg-type]
+
+
+def _take_apart_statistic(value: StatisticMatch, family: IPFamily) -> Iterable[str | None]:
+    yield "--mode nth" if value.probability is None else "--mode random"
+    for option in (_PROBABILITY, _EVERY, _PACKET):
+        yield format_option(option, value, family, _STATISTIC.defaults)
+
+
+_STATISTIC = Extension(
+    "statistic",
+    StatisticMatch,
+    (plain("mode", words_of("random", "nth")), _PROBABILITY, _EVERY, _PACKET),
+    build=_build_statistic,
+    take_apart=_take_apart_statistic,
+)
+
+
+def _recent_command(name: str) -> Option:
+    return whole(name, None, command=name)
+
+
+_RECENT_SIDES = (plain("rsource", None, side=Side.SRC), plain("rdest", None, side=Side.DST))
+_RECENT = Extension(
+    "recent",
+    RecentMatch,
+    (
+        *(_recent_command(name) for name in ("set", "rcheck", "update", "remove")),
+        plain("seconds", number(1), "seconds"),
+        plain("reap", None, "reap"),
+        plain("hitcount", number(1), "hitcount"),
+        plain("rttl", None, "ttl"),
+        plain("name", RAW, "name", always=True),
+        plain("mask", MASK, "mask"),
+        *_RECENT_SIDES,
+    ),
+)
+
+
+def _build_recent(given: Sequence[Given], family: IPFamily) -> RecentMatch:
+    filled: dict[str, object] = {"mask": family.all_ones}
+    for item in given:
+        if item.option.constants.get("command") and "command" in filled:
+            raise InvalidInput("recent takes one of --set, --rcheck, --update, --remove")
+        fill_fields(filled, item, family)
+    found: RecentMatch = make(_RECENT, filled)
+    return found
+
+
+_RECENT = Extension("recent", RecentMatch, _RECENT.options, build=_build_recent)
+_QUOTA = Extension("quota", QuotaMatch, (whole("quota", number(0, (1 << 64) - 1), "quota"),))
+
+# --- environment --------------------------------------------------------------------------------------------------
+
+_NFACCT = Extension("nfacct", NfacctMatch, (plain("nfacct-name", RAW, "name"),))
+_OSF = Extension(
+    "osf",
+    OsfMatch,
+    (whole("genre", RAW, "genre"), plain("ttl", number(0, 2), "ttl"), plain("log", number(0, 2), "log")),
+    families=V4,
+)
+
+MARK_AND_STATE_MATCHES: tuple[Extension, ...] = (
+    _COMMENT, _MARK, _CONNMARK, _CONNTRACK, _STATE, _SET, _OWNER, _SOCKET, _HELPER, _CONNLABEL, _CONNBYTES, _CONNLIMIT,
+    _CLUSTER, _CGROUP, _CPU, _IPVS, _LIMIT, _HASHLIMIT, _STATISTIC, _RECENT, _QUOTA, _NFACCT, _OSF,
+)  # fmt: skip
+"""Every match on marks, tracking, sets, sockets, chance and history, but time."""
+
+__all__ = ["MARK_AND_STATE_MATCHES", "SET_KIND", "read_sides", "write_set"]
+_ = RateestMatch

@@ -1,0 +1,659 @@
+"""Option tables of the targets.
+
+Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: netfilter 6, 9.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from tortie.codec.extension import Extension, Given, Option, fill_fields, format_option, make, plain, unprinted
+from tortie.codec.kind import (
+    HOST,
+    NET,
+    RAW,
+    STRING,
+    XMARK,
+    Kind,
+    number,
+    read_host,
+    read_number,
+    read_port,
+    words_of,
+)
+from tortie.codec.match_network import DSCP_CLASS_KIND, DSCP_KIND, TOS_KIND
+from tortie.codec.match_state import SET_KIND
+from tortie.codec.match_transport import V4, V6
+from tortie.net.address import IPFamily, format_address
+from tortie.net.error import InvalidInput
+from tortie.netfilter.match import IntRange
+from tortie.netfilter.target import (
+    Accept,
+    AuditTarget,
+    ChecksumTarget,
+    ClassifyTarget,
+    ConnmarkRestore,
+    ConnmarkSave,
+    ConnmarkSet,
+    CtTarget,
+    Dnat,
+    Drop,
+    DscpTarget,
+    EcnTarget,
+    HlTarget,
+    Log,
+    LogFlag,
+    MarkTarget,
+    Masquerade,
+    NatRange,
+    Netmap,
+    Nflog,
+    Nfqueue,
+    Notrack,
+    PlainTarget,
+    Queue,
+    Redirect,
+    Reject,
+    Return,
+    SetTarget,
+    Snat,
+    SynproxyTarget,
+    TcpmssTarget,
+    TcpoptstripTarget,
+    TeeTarget,
+    TosTarget,
+    TproxyTarget,
+    TraceTarget,
+    TtlTarget,
+)
+
+# --- marks --------------------------------------------------------------------------------------------------------
+
+_FULL = 0xFFFFFFFF
+
+
+def _mark_spelling(change: Callable[[int, int], tuple[int, int]], *, masked: bool = False) -> Kind:
+    """An input form of a mark: `change` maps value and mask to the value and mask of `--set-xmark`."""
+
+    def read(text: str, family: IPFamily) -> tuple[int, int]:
+        value, slash, mask = text.partition("/")
+        if slash and not masked:
+            raise InvalidInput(f"no mask allowed here: {text!r}")
+        return change(read_number(value), read_number(mask) if slash else _FULL)
+
+    return Kind(read, XMARK.write)
+
+
+_MARK_SPELLINGS: dict[str, Kind] = {
+    "set-mark": _mark_spelling(lambda value, mask: (value, value | mask), masked=True),
+    "and-mark": _mark_spelling(lambda value, mask: (0, ~value & _FULL)),
+    "or-mark": _mark_spelling(lambda value, mask: (value, value)),
+    "xor-mark": _mark_spelling(lambda value, mask: (value, 0)),
+}
+"""Input forms of `--set-xmark` (spec: netfilter 6)."""
+
+
+def _mark_options() -> tuple[Option, ...]:
+    return (
+        plain("set-xmark", XMARK, "value", "mask"),
+        *(Option(name, kind, ("value", "mask"), printed=False) for name, kind in _MARK_SPELLINGS.items()),
+    )
+
+
+_MARK = Extension("MARK", MarkTarget, _mark_options())
+
+_CONNMARK_MASKS = (
+    plain("nfmask", number(form="#x"), "nf_mask", always=True),
+    plain("ctmask", number(form="#x"), "ct_mask", always=True),
+)
+
+
+def _build_connmark(given: Sequence[Given], family: IPFamily) -> ConnmarkSet | ConnmarkSave | ConnmarkRestore:
+    filled: dict[str, object] = {}
+    masks: dict[str, int] = {}
+    command = ""
+    for item in given:
+        name = item.option.name
+        if name in ("nfmask", "ctmask", "mask"):
+            value = read_number(item.argument)
+            for field_name in ("nf_mask", "ct_mask") if name == "mask" else (f"{name[:2]}_mask",):
+                if field_name in masks:
+                    raise InvalidInput("CONNMARK takes --mask, or --nfmask and --ctmask")
+                masks[field_name] = value
+        elif command:
+            raise InvalidInput("CONNMARK takes one action")
+        else:
+            command = name
+            fill_fields(filled, item, family)
+    if command in ("save-mark", "restore-mark"):
+        return (ConnmarkSave if command == "save-mark" else ConnmarkRestore)(**masks)
+    if not command or masks:
+        raise InvalidInput(
+            "CONNMARK needs one of --set-xmark, --save-mark, --restore-mark, and masks only with the last two"
+        )
+    return ConnmarkSet(**filled)  # type: ignore[arg-type]
+
+
+def _take_apart_connmark(value: ConnmarkSet | ConnmarkSave | ConnmarkRestore, family: IPFamily) -> Iterable[str | None]:
+    if isinstance(value, ConnmarkSet):
+        yield f"--set-xmark {value.value:#x}/{value.mask:#x}"
+    else:
+        yield "--save-mark" if isinstance(value, ConnmarkSave) else "--restore-mark"
+        yield f"--nfmask {value.nf_mask:#x} --ctmask {value.ct_mask:#x}"
+
+
+_CONNMARK = Extension(
+    "CONNMARK",
+    ConnmarkSet,
+    (
+        *_mark_options(),
+        plain("save-mark", None),
+        plain("restore-mark", None),
+        *_CONNMARK_MASKS,
+        *unprinted(_CONNMARK_MASKS[0], "mask"),
+    ),
+    build=_build_connmark,
+    take_apart=_take_apart_connmark,
+)
+
+# --- verdicts and logging -----------------------------------------------------------------------------------------
+
+_REJECT_V4 = {
+    "icmp-net-unreachable": "net-unreach", "icmp-host-unreachable": "host-unreach",
+    "icmp-proto-unreachable": "proto-unreach", "icmp-port-unreachable": "port-unreach",
+    "icmp-net-prohibited": "net-prohib", "icmp-host-prohibited": "host-prohib",
+    "tcp-reset": "tcp-rst", "icmp-admin-prohibited": "admin-prohib",
+}  # fmt: skip
+_REJECT_V6 = {
+    "icmp6-no-route": "no-route", "icmp6-adm-prohibited": "adm-prohibited", "icmp6-addr-unreachable": "addr-unreach",
+    "icmp6-port-unreachable": "port-unreach", "tcp-reset": "tcp-reset", "icmp6-policy-fail": "policy-fail",
+    "icmp6-reject-route": "reject-route",
+}  # fmt: skip
+REJECT_NAMES: dict[IPFamily, dict[str, str]] = {IPFamily.V4: _REJECT_V4, IPFamily.V6: _REJECT_V6}
+"""What `--reject-with` takes: printed names to their short forms (spec: netfilter 6)."""
+
+
+def _read_reject(text: str, family: IPFamily) -> str:
+    names = REJECT_NAMES[family]
+    for name, short in names.items():
+        if text and (name.lower().startswith(text.lower()) or short.lower().startswith(text.lower())):
+            return name
+    raise InvalidInput(f"unknown reject type: {text!r}", remedy=f"types are {', '.join(names)}")
+
+
+_REJECT_WITH = plain("reject-with", Kind(_read_reject, RAW.write), "reject_with")
+
+
+def _build_reject(given: Sequence[Given], family: IPFamily) -> Reject:
+    default = "icmp-port-unreachable" if family is IPFamily.V4 else "icmp6-port-unreachable"
+    return Reject(_read_reject(given[0].argument, family) if given else default)
+
+
+_REJECT = Extension("REJECT", Reject, (_REJECT_WITH,), build=_build_reject)
+
+LOG_LEVELS = {
+    "emerg": 0, "panic": 0, "alert": 1, "crit": 2, "error": 3, "err": 3, "warning": 4, "warn": 4, "notice": 5, "info": 6,
+    "debug": 7,
+}  # fmt: skip
+"""Syslog levels by name."""
+
+
+def _read_level(text: str, family: IPFamily) -> int:
+    if text[:1].isdigit():
+        return read_number(text, 0, 7)
+    for name, level in LOG_LEVELS.items():
+        if text.lower() == name:
+            return level
+    raise InvalidInput(f"unknown log level: {text!r}", remedy=f"levels are 0 to 7 or {', '.join(LOG_LEVELS)}")
+
+
+_LOG_OPTIONS = (
+    plain("log-prefix", STRING, "prefix"),
+    plain("log-level", Kind(_read_level, lambda value, _: str(value)), "level"),
+)
+
+
+def _build_log(given: Sequence[Given], family: IPFamily) -> Log:
+    filled: dict[str, object] = {}
+    flags = {flag.value: flag for flag in LogFlag}
+    for item in given:
+        if item.option.name not in flags:
+            fill_fields(filled, item, family)
+    filled["flags"] = frozenset(flags[item.option.name] for item in given if item.option.name in flags)
+    return Log(**filled)  # type: ignore[arg-type]
+
+
+def _take_apart_log(value: Log, family: IPFamily) -> Iterable[str | None]:
+    for option in _LOG_OPTIONS:
+        yield format_option(option, value, family, _LOG.defaults)
+    for flag in LogFlag:
+        yield f"--{flag.value}" if flag in value.flags else None
+
+
+_LOG = Extension(
+    "LOG",
+    Log,
+    (*_LOG_OPTIONS, *(plain(flag.value, None) for flag in LogFlag)),
+    build=_build_log,
+    take_apart=_take_apart_log,
+)
+_NFLOG = Extension(
+    "NFLOG",
+    Nflog,
+    (
+        plain("nflog-prefix", STRING, "prefix"),
+        plain("nflog-group", number(0, 65535), "group"),
+        plain("nflog-range", number(), "range"),
+        plain("nflog-size", number(), "size"),
+        plain("nflog-threshold", number(0, 65535), "threshold"),
+    ),
+)
+
+
+def _build_nfqueue(given: Sequence[Given], family: IPFamily) -> Nfqueue:
+    filled: dict[str, object] = {}
+    for item in given:
+        name = item.option.name
+        if name == "queue-num":
+            low = read_number(item.argument, 0, 65535)
+            filled |= {"low": low, "high": low}
+        elif name == "queue-balance":
+            low_text, _, high_text = item.argument.partition(":")
+            low, high = read_number(low_text, 0, 65535), read_number(high_text or "65535", 0, 65535)
+            if low >= high:
+                raise InvalidInput(f"not a range of queues: {item.argument!r}")
+            filled |= {"low": low, "high": high}
+        else:
+            filled["bypass" if name == "queue-bypass" else "cpu_fanout"] = True
+    return Nfqueue(**filled)  # type: ignore[arg-type]
+
+
+def _take_apart_nfqueue(value: Nfqueue, family: IPFamily) -> Iterable[str | None]:
+    yield f"--queue-num {value.low}" if value.low == value.high else f"--queue-balance {value.low}:{value.high}"
+    yield "--queue-bypass" if value.bypass else None
+    yield "--queue-cpu-fanout" if value.cpu_fanout else None
+
+
+_NFQUEUE = Extension(
+    "NFQUEUE",
+    Nfqueue,
+    (
+        plain("queue-num", RAW, "low"),
+        plain("queue-balance", RAW, "low"),
+        plain("queue-bypass", None, "bypass"),
+        plain("queue-cpu-fanout", None, "cpu_fanout"),
+    ),
+    build=_build_nfqueue,
+    take_apart=_take_apart_nfqueue,
+)
+_AUDIT = Extension("AUDIT", AuditTarget, (plain("type", words_of("accept", "drop", "reject"), "type"),))
+
+# --- nat ----------------------------------------------------------------------------------------------------------
+
+
+def _read_port_range(text: str, separator: str = "-") -> tuple[int, int]:
+    low_text, dash, high_text = text.partition(separator)
+    low = read_port(low_text)
+    high = read_port(high_text) if dash else low
+    if low > high:
+        raise InvalidInput(f"port range runs backwards: {text!r}")
+    return low, high
+
+
+def read_nat_range(text: str, family: IPFamily) -> NatRange:
+    """`[address[-address]][:port[-port[/base]]]`, addresses in brackets where IPv6 has a port; raises `InvalidInput`."""
+    addresses, ports = text, ""
+    if text.startswith("[") and family is IPFamily.V6:
+        addresses, closing, rest = text[1:].partition("]")
+        if not closing or (rest and not rest.startswith(":")):
+            raise InvalidInput(f"not an address and port: {text!r}")
+        ports = rest[1:]
+    elif text.startswith(":") and (family is IPFamily.V4 or text.count(":") == 1):
+        addresses, ports = "", text[1:]
+    elif family is IPFamily.V4:
+        addresses, _, ports = text.partition(":")
+    filled: dict[str, int] = {}
+    if addresses:
+        low, dash, high = addresses.partition("-")
+        filled["low"] = read_host(low, family)
+        filled["high"] = read_host(high, family) if dash else filled["low"]
+    if ports:
+        span, slash, base = ports.partition("/")
+        filled["low_port"], filled["high_port"] = _read_port_range(span)
+        if slash:
+            filled["base_port"] = read_port(base)
+    if not filled:
+        raise InvalidInput(f"neither address nor port: {text!r}")
+    return NatRange(**filled)
+
+
+def write_nat_range(value: NatRange, family: IPFamily) -> str:
+    """A NAT range as printed."""
+    text = ""
+    if value.low is not None and value.high is not None:
+        text = format_address(family, value.low)
+        if value.high != value.low:
+            text += f"-{format_address(family, value.high)}"
+        if family is IPFamily.V6 and value.low_port is not None:
+            text = f"[{text}]"
+    if value.low_port is not None:
+        text += f":{value.low_port}"
+        if value.high_port != value.low_port:
+            text += f"-{value.high_port}"
+        if value.base_port is not None:
+            text += f"/{value.base_port}"
+    return text
+
+
+_NAT_RANGE = Kind(read_nat_range, write_nat_range)
+_RANDOM = plain("random", None, "random")
+_RANDOM_FULLY = plain("random-fully", None, "random_fully")
+_PERSISTENT = plain("persistent", None, "persistent")
+
+
+def _read_to_ports(text: str, family: IPFamily) -> IntRange:
+    return IntRange(*_read_port_range(text))
+
+
+_TO_PORTS = plain(
+    "to-ports",
+    Kind(_read_to_ports, lambda value, _: str(value.low) if value.low == value.high else f"{value.low}-{value.high}"),
+    "ports",
+)
+_SNAT = Extension("SNAT", Snat, (plain("to-source", _NAT_RANGE, "range"), _RANDOM, _RANDOM_FULLY, _PERSISTENT))
+_DNAT = Extension("DNAT", Dnat, (plain("to-destination", _NAT_RANGE, "range"), _RANDOM, _PERSISTENT))
+_MASQUERADE = Extension("MASQUERADE", Masquerade, (_TO_PORTS, _RANDOM, _RANDOM_FULLY))
+_REDIRECT = Extension("REDIRECT", Redirect, (_TO_PORTS, _RANDOM))
+_NETMAP = Extension("NETMAP", Netmap, (plain("to", NET, "net"),))
+
+# --- tracking -----------------------------------------------------------------------------------------------------
+
+CT_EVENTS = (
+    "new", "related", "destroy", "reply", "assured", "protoinfo", "helper", "mark", "natseqinfo", "secmark",
+)  # fmt: skip
+"""Events of `CT --ctevents` in printed order."""
+
+
+def _read_events(names: Sequence[str]) -> Kind:
+    def read(text: str, family: IPFamily) -> tuple[str, ...]:
+        parts = text.split(",")
+        for part in parts:
+            if part not in names:
+                raise InvalidInput(f"unknown event: {part!r}")
+        return tuple(name for name in names if name in parts)
+
+    return Kind(read, lambda value, _: ",".join(value))
+
+
+_ZONES = {"zone": None, "zone-orig": "orig", "zone-reply": "reply"}
+_CT_OPTIONS = (
+    plain("notrack", None, "notrack"),
+    plain("helper", RAW, "helper"),
+    plain("timeout", RAW, "timeout"),
+    plain("ctevents", _read_events(CT_EVENTS), "ct_events"),
+    plain("expevents", _read_events(("new",)), "exp_events"),
+)
+
+
+def _build_ct(given: Sequence[Given], family: IPFamily) -> CtTarget:
+    filled: dict[str, object] = {}
+    for item in given:
+        if item.option.name in _ZONES:
+            zone: int | str = "mark" if item.argument == "mark" else read_number(item.argument, 0, 65535)
+            filled |= {"zone": zone, "zone_direction": _ZONES[item.option.name]}
+        else:
+            fill_fields(filled, item, family)
+    return CtTarget(**filled)  # type: ignore[arg-type]
+
+
+def _take_apart_ct(value: CtTarget, family: IPFamily) -> Iterable[str | None]:
+    for option in _CT_OPTIONS:
+        yield format_option(option, value, family, _CT.defaults)
+    if value.zone is not None:
+        yield f"--zone{f'-{value.zone_direction}' if value.zone_direction else ''} {value.zone}"
+
+
+_CT = Extension(
+    "CT",
+    CtTarget,
+    (*_CT_OPTIONS, *(plain(name, RAW, "zone") for name in _ZONES)),
+    build=_build_ct,
+    take_apart=_take_apart_ct,
+)
+
+# --- header changes -----------------------------------------------------------------------------------------------
+
+
+def _hop_target(name: str) -> tuple[Option, ...]:
+    return tuple(plain(f"{name}-{what}", number(0, 255), "value", operation=what) for what in ("set", "dec", "inc"))
+
+
+_TTL = Extension("TTL", TtlTarget, _hop_target("ttl"), families=V4)
+_HL = Extension("HL", HlTarget, _hop_target("hl"), families=V6)
+
+
+def _tos_spelling(change: Callable[[int], tuple[int, int]]) -> Kind:
+    return Kind(lambda text, _: change(read_number(text, 0, 255)), TOS_KIND.write)
+
+
+_TOS = Extension(
+    "TOS",
+    TosTarget,
+    (
+        plain("set-tos", TOS_KIND, "value", "mask"),
+        Option("and-tos", _tos_spelling(lambda bits: (0, ~bits & 0xFF)), ("value", "mask"), printed=False),
+        Option("or-tos", _tos_spelling(lambda bits: (bits, bits)), ("value", "mask"), printed=False),
+        Option("xor-tos", _tos_spelling(lambda bits: (bits, 0)), ("value", "mask"), printed=False),
+    ),
+)
+_DSCP = Extension(
+    "DSCP",
+    DscpTarget,
+    (plain("set-dscp", DSCP_KIND, "value"), *unprinted(plain("", DSCP_CLASS_KIND, "value"), "set-dscp-class")),
+)
+_ECN = Extension(
+    "ECN",
+    EcnTarget,
+    (
+        plain("ecn-tcp-remove", None, "tcp_remove"),
+        plain("ecn-tcp-ece", number(0, 1), "ece"),
+        plain("ecn-tcp-cwr", number(0, 1), "cwr"),
+        plain("ecn-ip-ect", number(0, 3), "ect"),
+    ),
+    families=V4,
+)
+
+
+def _build_tcpmss(given: Sequence[Given], family: IPFamily) -> TcpmssTarget:
+    if len(given) != 1:
+        raise InvalidInput("TCPMSS needs one of --set-mss and --clamp-mss-to-pmtu")
+    item = given[0]
+    return TcpmssTarget(read_number(item.argument, 0, 65535 - family.bits // 8) if item.option.name == "set-mss" else None)
+
+
+def _take_apart_tcpmss(value: TcpmssTarget, family: IPFamily) -> Iterable[str | None]:
+    yield "--clamp-mss-to-pmtu" if value.mss is None else f"--set-mss {value.mss}"
+
+
+_TCPMSS = Extension(
+    "TCPMSS",
+    TcpmssTarget,
+    (plain("set-mss", number(0, 65535), "mss"), plain("clamp-mss-to-pmtu", None)),
+    build=_build_tcpmss,
+    take_apart=_take_apart_tcpmss,
+)
+
+TCP_OPTION_NAMES = {"wscale": 3, "mss": 2, "sack-permitted": 4, "sack": 5, "timestamp": 8, "md5": 19}
+"""TCP options that `TCPOPTSTRIP --strip-options` knows by name."""
+
+
+def _read_strip(text: str, family: IPFamily) -> tuple[int, ...]:
+    found = set()
+    for part in text.split(","):
+        option = TCP_OPTION_NAMES.get(part)
+        found.add(read_number(part, 2, 255) if option is None else option)
+    return tuple(sorted(found))
+
+
+_TCPOPTSTRIP = Extension(
+    "TCPOPTSTRIP",
+    TcpoptstripTarget,
+    (plain("strip-options", Kind(_read_strip, lambda value, _: ",".join(map(str, value))), "options"),),
+)
+_CHECKSUM = Extension("CHECKSUM", ChecksumTarget, (plain("checksum-fill", None),))
+
+
+def _read_class(text: str, family: IPFamily) -> tuple[int, int]:
+    major, colon, minor = text.partition(":")
+    try:
+        found = int(major, 16), int(minor, 16)
+    except ValueError:
+        raise InvalidInput(f"not a traffic class: {text!r}", remedy="write major:minor in hexadecimal") from None
+    if not colon or max(found) > 0xFFFF:
+        raise InvalidInput(f"not a traffic class: {text!r}", remedy="write major:minor in hexadecimal")
+    return found
+
+
+_CLASSIFY = Extension(
+    "CLASSIFY",
+    ClassifyTarget,
+    (plain("set-class", Kind(_read_class, lambda value, _: f"{value[0]:04x}:{value[1]:04x}"), "major", "minor"),),
+)
+
+# --- elsewhere ----------------------------------------------------------------------------------------------------
+
+
+def _build_tproxy(given: Sequence[Given], family: IPFamily) -> TproxyTarget:
+    filled: dict[str, object] = {}
+    for item in given:
+        fill_fields(filled, item, family)
+    if not filled.get("address"):
+        filled["address"] = None
+    found: TproxyTarget = make(_TPROXY, filled)
+    return found
+
+
+def _take_apart_tproxy(value: TproxyTarget, family: IPFamily) -> Iterable[str | None]:
+    yield f"--on-port {value.port} --on-ip {format_address(family, value.address or 0)}"
+    yield f"--tproxy-mark {value.mark_value:#x}/{value.mark_mask:#x}"
+
+
+_TPROXY = Extension(
+    "TPROXY",
+    TproxyTarget,
+    (
+        plain("on-port", Kind(lambda text, _: read_port(text), lambda value, _: str(value)), "port"),
+        plain("on-ip", HOST, "address"),
+        plain("tproxy-mark", XMARK, "mark_value", "mark_mask"),
+    ),
+    build=_build_tproxy,
+    take_apart=_take_apart_tproxy,
+)
+_TEE = Extension("TEE", TeeTarget, (plain("gateway", HOST, "gateway"), plain("oif", RAW, "oif")))
+_SET = Extension(
+    "SET",
+    SetTarget,
+    (
+        plain("add-set", SET_KIND, "name", "sides", operation="add"),
+        plain("del-set", SET_KIND, "name", "sides", operation="del"),
+        plain("map-set", SET_KIND, "name", "sides", operation="map"),
+        plain("exist", None, "exist"),
+        plain("timeout", number(), "timeout_s"),
+        plain("map-mark", None, "map_mark"),
+        plain("map-prio", None, "map_prio"),
+        plain("map-queue", None, "map_queue"),
+    ),
+)
+
+_SYNPROXY_VALUES = {"wscale": 14, "mss": 65535}
+_SYNPROXY_OPTIONS = ("sack-perm", "timestamp", "wscale", "mss", "ecn")
+
+
+def _build_synproxy(given: Sequence[Given], family: IPFamily) -> SynproxyTarget:
+    found = {
+        item.option.name: read_number(item.argument, 0, _SYNPROXY_VALUES[item.option.name])
+        if item.option.name in _SYNPROXY_VALUES
+        else None
+        for item in given
+    }
+    return SynproxyTarget(tuple((name, found[name]) for name in _SYNPROXY_OPTIONS if name in found))
+
+
+def _take_apart_synproxy(value: SynproxyTarget, family: IPFamily) -> Iterable[str | None]:
+    for name, size in value.options:
+        yield f"--{name}" if size is None else f"--{name} {size}"
+
+
+_SYNPROXY = Extension(
+    "SYNPROXY",
+    SynproxyTarget,
+    tuple(plain(name, RAW if name in _SYNPROXY_VALUES else None, "options") for name in _SYNPROXY_OPTIONS),
+    build=_build_synproxy,
+    take_apart=_take_apart_synproxy,
+)
+
+# --- printed back, no effect on the path --------------------------------------------------------------------------
+
+
+def _plain_extension(name: str, *options: Option, families: tuple[IPFamily, ...] = (*V4, *V6)) -> Extension:
+    """A target kept as its words: every argument is read by its kind and held as it is printed."""
+
+    def build(given: Sequence[Given], family: IPFamily) -> PlainTarget:
+        found: dict[str, tuple[str, ...]] = {}
+        for item in given:
+            kind = item.option.kind
+            head = f"--{item.option.name}"
+            found[item.option.name] = (head, kind.write(kind.read(item.argument, family), family)) if kind else (head,)
+        return PlainTarget(name, tuple(word for option in options for word in found.get(option.name, ())))
+
+    def take_apart(value: PlainTarget, family: IPFamily) -> Iterable[str | None]:
+        return value.words
+
+    return Extension(name, PlainTarget, options, families, build=build, take_apart=take_apart)
+
+
+_PORT_MASK = number(0, 0xFFFF, "#06x")
+_WIDE_MASK = number(form="#010x")
+_PLAIN_TARGETS = (
+    _plain_extension(
+        "HMARK",
+        plain("hmark-src-prefix", number(0, 128)),
+        plain("hmark-dst-prefix", number(0, 128)),
+        plain("hmark-sport-mask", _PORT_MASK),
+        plain("hmark-dport-mask", _PORT_MASK),
+        plain("hmark-spi-mask", _WIDE_MASK),
+        plain("hmark-sport", _PORT_MASK),
+        plain("hmark-dport", _PORT_MASK),
+        plain("hmark-spi", _WIDE_MASK),
+        plain("hmark-proto-mask", number(0, 0xFFFF, "#04x")),
+        plain("hmark-rnd", _WIDE_MASK),
+        plain("hmark-mod", number()),
+        plain("hmark-offset", number()),
+        plain("hmark-tuple", RAW),
+    ),
+    _plain_extension("IDLETIMER", plain("timeout", number()), plain("label", RAW), plain("alarm", None)),
+    _plain_extension("LED", plain("led-trigger-id", STRING), plain("led-delay", RAW), plain("led-always-blink", None)),
+    _plain_extension("RATEEST", plain("rateest-name", RAW), plain("rateest-interval", RAW), plain("rateest-ewmalog", RAW)),
+    _plain_extension("SECMARK", plain("selctx", RAW)),
+    _plain_extension("CONNSECMARK", plain("save", None), plain("restore", None)),
+    _plain_extension("DNPT", plain("src-pfx", NET), plain("dst-pfx", NET), families=V6),
+    _plain_extension("SNPT", plain("src-pfx", NET), plain("dst-pfx", NET), families=V6),
+    _plain_extension(
+        "CLUSTERIP",
+        plain("new", None),
+        plain("hashmode", words_of("sourceip", "sourceip-sourceport", "sourceip-sourceport-destport")),
+        plain("clustermac", RAW),
+        plain("total-nodes", number()),
+        plain("local-node", RAW),
+        plain("hash-init", number()),
+        families=V4,
+    ),
+)
+
+TARGETS: tuple[Extension, ...] = (
+    Extension("ACCEPT", Accept), Extension("DROP", Drop), Extension("RETURN", Return), Extension("QUEUE", Queue),
+    _MARK, _CONNMARK, _REJECT, _SNAT, _DNAT, _MASQUERADE, _REDIRECT, _NETMAP, _LOG, _NFLOG, _NFQUEUE, _CT,
+    Extension("NOTRACK", Notrack), _TTL, _HL, _TOS, _DSCP, _ECN, _TCPMSS, _TCPOPTSTRIP, _CHECKSUM, _CLASSIFY, _TPROXY,
+    _TEE, _SET, Extension("TRACE", TraceTarget), _AUDIT, _SYNPROXY, *_PLAIN_TARGETS,
+)  # fmt: skip
+"""Every target with a table of its own; a name that is none of these is a chain or unknown."""
