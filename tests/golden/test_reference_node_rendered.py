@@ -44,8 +44,6 @@ API_PODS = NetSet(
     frozenset({parse_prefix("192.170.21.6/32"), parse_prefix("192.170.140.70/32")}),
 )
 ALLOW = ActiveRule()
-
-
 ANYWHERE = RuleSide()
 
 
@@ -68,7 +66,7 @@ HOST_ACCESS = ActivePolicy(
 
 
 def pod(
-    namespace: str, name: str, interface: str, address: str, account: str = "default", *ingress: str
+    namespace: str, name: str, interface: str, address: str, *ingress: str, account: str = "default"
 ) -> WorkloadEndpoint:
     return WorkloadEndpoint(
         WorkloadId("k8s", f"{namespace}/{name}", "eth0"),
