@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
+from tortie.cli.exit_code import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED
 from tortie.net.error import InvalidInput
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -21,14 +22,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "snapshot": ("tortie.cli.snapshot:snapshot", "Read everything that decides a packet's fate on a node into a file."),
 }
 """Name to (module:object, one line for the overview)."""
-
-EXIT_PASSED = 0
-EXIT_STOPPED = 1
-EXIT_BAD_INPUT = 2
-EXIT_NOT_KNOWN = 3
-EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
-"""128 plus the signal's number, as shells count."""
 
 
 class BadInput(click.ClickException):

@@ -50,7 +50,7 @@ PACKET_OPTIONS: tuple[WordOption, ...] = (
         ("-L", "--local"), "", "The node itself sends it (also when the source is one of its own addresses and no -i)."
     ),
     WordOption(("-6", "--ipv6"), "", "Insist on IPv6; the addresses say so anyway."),
-    WordOption(("-m", "--mark"), "VALUE", "Packet mark before the first rule."),
+    WordOption(("--mark",), "VALUE", "Packet mark before the first rule."),
     WordOption(("--state",), "STATE", f"Take conntrack's answer for granted: {', '.join(STATES)}."),
     WordOption(("--tcp-flags",), "FLAGS", "TCP flags: SYN (default), SYN,ACK, S, SA, none, all."),
     WordOption(("--icmp-type",), "TYPE", "ICMP type by name or number, with a code if wanted: echo-reply, 3/4."),

@@ -75,7 +75,8 @@ def _rows(line: Line, paper: Paper) -> Iterator[str]:
     used = line.indent
     margin = line.indent
     for word, style in _words(line):
-        if room is not None and row and used + len(word.rstrip()) > room:
+        bare = word.rstrip()
+        if room is not None and bare and row and used + len(bare) > room:
             yield _paint(row, margin, paper)
             margin = line.indent + line.hang
             row, used = [], margin

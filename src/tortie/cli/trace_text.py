@@ -16,8 +16,11 @@ from tortie.net.address import IPFamily
 from tortie.netfilter.conntrack import ConnEntry, ConnTuple
 from tortie.netfilter.hook import Backend, Hook, TableName
 from tortie.netfilter.target import Goto, Jump
+from tortie.simulator.document import outcome_probability
+from tortie.simulator.flow import Flow
 from tortie.simulator.mark_layout import describe_mark
 from tortie.simulator.role import remarks
+from tortie.simulator.route_decision import RouteDecision, RouteKind
 from tortie.simulator.summary import Naming, describe_outcome, rule_text
 from tortie.simulator.trace import (
     ChainStep,
@@ -32,6 +35,11 @@ from tortie.simulator.trace import (
     Walk,
 )
 
+_WAYS: dict[RouteKind, str] = {
+    RouteKind.LOCAL: "for this node",
+    RouteKind.BROADCAST: "broadcast, also for this node",
+    RouteKind.MULTICAST: "multicast, also for this node",
+}
 _OBVIOUS = frozenset({"", "accepts", "drops", "returns"})
 """Effects that the rule's own text says already."""
 VERDICT_STYLES: dict[Verdict, Style] = {
@@ -45,28 +53,79 @@ VERDICT_STYLES: dict[Verdict, Style] = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How much to show: `misses` shows every rule that did not match, with its reason; `backends` names them."""
+    """How much to show: `misses` adds rules that did not match, `brief` leaves out all steps, `backends` names them."""
 
     naming: Naming = field(default_factory=Naming)
     misses: bool = False
+    brief: bool = False
     backends: bool = False
 
 
 def walk_lines(walk: Walk, view: View, *, label: str = "") -> Iterator[Line]:
     """All outcomes of a walk; `label` is put before the packet."""
-    single = len(walk.outcomes) == 1
     yield Line((*_label(label), *_packet_pieces(walk.trace)))
     for number, trace in enumerate(walk.outcomes, 1):
         yield Line()
-        if not single:
+        if len(walk.outcomes) > 1:
             yield from _outcome_heading(number, len(walk.outcomes), trace)
-        yield from step_lines(trace.steps, view)
-        yield from answer_lines(trace, view)
-        yield Line()
+        if not view.brief:
+            yield from step_lines(trace.steps, view)
+            yield from answer_lines(trace, view)
+            yield Line()
         yield outcome_line(trace, view.naming)
+        yield from outcome_notes(trace)
     if not walk.complete:
         yield plain("There are more outcomes than these; decide some of them with --assume.", style=Style.DOUBT)
     yield from footer_lines(walk, view)
+
+
+def outcome_notes(trace: Trace) -> Iterator[Line]:
+    """What else there is to say of an outcome: ports drawn at random, a source not known, the sender's error."""
+    out = trace.out
+    if out is not None:
+        for what, ports in (("source", out.random_sport), ("destination", out.random_dport)):
+            if ports is not None:
+                yield plain(f"the {what} port is drawn at random from {ports[0]}-{ports[1]}", indent=2)
+        if not out.source_known:
+            yield plain("the source it leaves with is not known: the snapshot lacks the device's addresses", indent=2)
+    if trace.errno is not None:
+        yield plain(f"the sending program gets {trace.errno}", indent=2)
+
+
+def note_lines(notes: Iterable[str]) -> Iterator[Line]:
+    """What was worked out or filled in before the walk."""
+    for text in notes:
+        yield Line((("note: ", Style.FAINT), (text, Style.PLAIN)), hang=6)
+
+
+def flow_lines(flow: Flow, view: View, *, full: bool) -> Iterator[Line]:
+    """The rest of the conversation: a line each, or in full."""
+    later = [(name, walk) for name, walk in (("answer", flow.reply), ("next", flow.again)) if walk is not None]
+    if flow.first.verdict is not Verdict.ACCEPT:
+        return
+    for name, walk in later:
+        yield Line()
+        if full:
+            yield from walk_lines(walk, view, label=name)
+            continue
+        yield Line((*_label(f"{name:<6}"), (str(walk.trace.packet), Style.PLAIN), (_way(walk.trace), Style.FAINT)), hang=8)
+        yield Line(outcome_line(walk.trace, view.naming).pieces, indent=8)
+    style = {True: Style.GOOD, False: Style.BAD, None: Style.DOUBT}[flow.works]
+    word = {True: "WORKS", False: "BROKEN", None: "NOT CERTAIN"}[flow.works]
+    yield Line()
+    yield Line((("conversation ", Style.HEAD), (word, style), (f": {flow.text}", Style.PLAIN)), hang=2)
+
+
+def edit_lines(commands: Iterable[str], before: Walk, after: Walk, old: Naming, new: Naming) -> Iterator[Line]:
+    """What an edit changes for the packet."""
+    yield Line()
+    for command in commands:
+        yield Line((("edit   ", Style.HEAD), (command, Style.PLAIN)), hang=7)
+    yield Line((("before ", Style.HEAD), *outcome_line(before.trace, old).pieces), hang=7)
+    yield Line((("after  ", Style.HEAD), *outcome_line(after.trace, new).pieces), hang=7)
+    same = before.verdict is after.verdict
+    text = f"the verdict stays {after.verdict.value}" if same else f"{before.verdict.value} becomes {after.verdict.value}"
+    yield Line((("change ", Style.HEAD), (text, Style.PLAIN if same else VERDICT_STYLES[after.verdict])), hang=7)
 
 
 def outcome_line(trace: Trace, naming: Naming) -> Line:
@@ -104,8 +163,11 @@ def _label(label: str) -> tuple[Piece, ...]:
 
 
 def _packet_pieces(trace: Trace) -> tuple[Piece, ...]:
-    way = "made by this node" if trace.in_iface is None else f"arrives on {trace.in_iface}"
-    return ((str(trace.packet), Style.HEAD), (f", {way}", Style.PLAIN))
+    return ((str(trace.packet), Style.HEAD), (_way(trace), Style.PLAIN))
+
+
+def _way(trace: Trace) -> str:
+    return ", made by this node" if trace.in_iface is None else f", arrives on {trace.in_iface}"
 
 
 def _outcome_heading(number: int, total: int, trace: Trace) -> Iterator[Line]:
@@ -129,18 +191,6 @@ def condition_lines(trace: Trace) -> Iterator[Line]:
             ),
             indent=2,
         )
-
-
-def outcome_probability(trace: Trace) -> float | None:
-    """The probability of an outcome when all that it depends on has one, else None."""
-    product = 1.0
-    for condition in trace.conditions:
-        if condition.assumed:
-            continue
-        if condition.probability is None:
-            return None
-        product *= condition.probability
-    return product
 
 
 # --- steps -------------------------------------------------------------------------------------------------------
@@ -176,7 +226,7 @@ def _single(step: Step) -> Iterator[Line]:
     """A step outside the tables."""
     match step:
         case RouteStep():
-            yield Line((("ROUTING", Style.HEAD), (f"  {step.stage}: {step.decision.text}", Style.PLAIN)))
+            yield Line((("ROUTING", Style.HEAD), (f"  {step.stage}: {_routed(step.decision)}", Style.PLAIN)))
         case ConntrackStep():
             state = f"{step.state.value}: " if step.state is not None else ""
             yield Line((("conntrack ", Style.NAME), (f"{state}{step.text}", Style.PLAIN)), indent=2)
@@ -188,6 +238,14 @@ def _single(step: Step) -> Iterator[Line]:
             yield Line((("·         ", Style.FAINT), (step.text, Style.PLAIN)), indent=2)
         case _:
             raise AssertionError(step)
+
+
+def _routed(decision: RouteDecision) -> str:
+    """Where a packet goes now, and the route that says so."""
+    way = _WAYS.get(decision.kind, "")
+    if decision.kind is RouteKind.UNICAST and decision.iface is not None:
+        way = f"out of {decision.iface}"
+    return f"{way} ({decision.why})" if way else decision.why
 
 
 def _table(place: _Place, steps: list[RuleStep | ChainStep], view: View) -> Iterator[Line]:

@@ -27,16 +27,29 @@ class Naming:
 
     marks: MarkLayout = field(default_factory=MarkLayout)
     services: Mapping[str, str] = field(default_factory=dict)
+    rulesets: tuple[Ruleset, ...] = ()
 
     def role(self, table: TableName, chain: str) -> Role | None:
         """The role of a chain, None when nobody well known made it."""
         return chain_role(table, chain, self.services)
 
+    def rule(self, family: IPFamily, decided: DecidedBy) -> Rule | None:
+        """The rule that decided, None when no rule did or the rules are not at hand."""
+        if decided.cause is not Cause.RULE or decided.table is None or decided.chain is None or not decided.number:
+            return None
+        for ruleset in self.rulesets:
+            if ruleset.family is family and decided.backend in (None, ruleset.backend):
+                table = ruleset.tables.get(decided.table)
+                chain = table.chains.get(decided.chain) if table is not None else None
+                if chain is not None and decided.number <= len(chain.rules):
+                    return chain.rules[decided.number - 1]
+        return None
+
 
 def read_naming(rulesets: Iterable[Ruleset]) -> Naming:
     """The naming that a node's rules show."""
     known = tuple(rulesets)
-    return Naming(read_mark_layout(known), service_names(known))
+    return Naming(read_mark_layout(known), service_names(known), known)
 
 
 def rule_text(rule: Rule, family: IPFamily) -> str:
@@ -127,17 +140,22 @@ def describe_place(decided: DecidedBy) -> str:
 def describe_reason(trace: Trace, naming: Naming) -> str:
     """Why, as a clause; for an accepted packet, who allowed it."""
     decided = trace.decided_by
-    step = deciding_step(trace)
-    if trace.verdict in (Verdict.ACCEPT, Verdict.MAYBE):
+    if trace.verdict is Verdict.ACCEPT:
         allowed = "; ".join(_allowances(trace, naming))
         if allowed:
             return allowed
-    if step is None:
+    rule = deciding_rule(trace, naming)
+    if rule is None or decided.table is None or decided.chain is None:
         return decided.text
-    reason = _rule_reason(step, trace, naming)
-    if trace.verdict is Verdict.ACCEPT:
-        return f"accepted{describe_place(decided)}, {reason}"
-    return reason
+    place = _Place(rule, decided.table, decided.chain, _endpoint_at(trace, deciding_step(trace), naming))
+    reason = _rule_reason(place, trace, naming)
+    return f"accepted{describe_place(decided)}, {reason}" if trace.verdict is Verdict.ACCEPT else reason
+
+
+def deciding_rule(trace: Trace, naming: Naming) -> Rule | None:
+    """The rule that decided, from the trace's steps, or from the node's rules where steps were not kept."""
+    step = deciding_step(trace)
+    return step.rule if step is not None else naming.rule(trace.packet.family, trace.decided_by)
 
 
 def deciding_step(trace: Trace) -> RuleStep | None:
@@ -145,44 +163,62 @@ def deciding_step(trace: Trace) -> RuleStep | None:
     decided = trace.decided_by
     if decided.cause is not Cause.RULE:
         return None
+    where = (decided.hook, decided.table, decided.chain, decided.number)
     for step in reversed(trace.steps):
-        match step:
-            case RuleStep(hook, table, chain, number) if step.matched:
-                if (hook, table, chain, number) == (decided.hook, decided.table, decided.chain, decided.number):
-                    return step
-            case _:
-                pass
+        if isinstance(step, RuleStep) and step.matched and (step.hook, step.table, step.chain, step.number) == where:
+            return step
     return None
 
 
-def _rule_reason(step: RuleStep, trace: Trace, naming: Naming) -> str:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A rule, where it stands, and the endpoint whose chain the packet was in when it got there."""
+
+    rule: Rule
+    table: TableName
+    chain: str
+    endpoint: Role | None
+
+    def words(self, naming: Naming) -> dict[str, str]:
+        """What the phrases need: whose rules these are, and the direction seen from there."""
+        role = naming.role(self.table, self.chain)
+        endpoint = role if role is not None and role.kind in _DIRECTIONS else self.endpoint
+        kind, subject = (endpoint.kind, endpoint.subject) if endpoint is not None else ("", "")
+        return {
+            "whose": _WHOSE.get(kind, "the endpoint").format(subject),
+            "direction": _DIRECTIONS.get(kind, ""),
+            "accept": f"{naming.marks.accept:#x}",
+        }
+
+
+def _rule_reason(place: _Place, trace: Trace, naming: Naming) -> str:
     """What the deciding rule means; a rule nobody knows is quoted."""
-    words = _words(step, trace, naming)
-    for remark in remarks(step.rule):
+    words = place.words(naming)
+    for remark in remarks(place.rule):
         if remark in _REMARK_REASONS:
             return _REMARK_REASONS[remark].format_map(words)
         if remark.endswith("has no endpoints"):
             return f"service {remark}"
-    known = _role_reason(step, trace, naming, words)
+    known = _role_reason(place, trace, naming, words)
     if known is not None:
         return known
-    remark = "; ".join(f'"{text}"' for text in remarks(step.rule))
-    quoted = f"`{rule_text(step.rule, trace.packet.family)}`"
+    remark = "; ".join(f'"{text}"' for text in remarks(place.rule))
+    quoted = f"`{rule_text(place.rule, trace.packet.family)}`"
     return f"{quoted} {remark}" if remark else quoted
 
 
-def _role_reason(step: RuleStep, trace: Trace, naming: Naming, words: Mapping[str, str]) -> str | None:
+def _role_reason(place: _Place, trace: Trace, naming: Naming, words: Mapping[str, str]) -> str | None:
     """What the rule means because of the chain it stands in, or because of the connection state it tests."""
-    role = naming.role(step.table, step.chain)
+    role = naming.role(place.table, place.chain)
     kind = role.kind if role is not None else ""
-    refuses = isinstance(step.rule.target, Drop | Reject)
+    refuses = isinstance(place.rule.target, Drop | Reject)
     if role is not None and kind in _POLICY_KINDS and refuses:
         return f"{role.subject} denies it" + (f" ({words['direction']} of {words['whose']})" if words["direction"] else "")
     if kind.startswith("failsafe"):
         return "a failsafe port, which policy never closes"
     if kind in _ROLE_DROPS and refuses:
         return _ROLE_DROPS[kind]
-    states = _tested_states(step.rule)
+    states = _tested_states(place.rule)
     if states == {CtState.INVALID}:
         return "conntrack calls the packet INVALID"
     if states and states <= {CtState.ESTABLISHED, CtState.RELATED} and trace.verdict is Verdict.ACCEPT:
@@ -190,22 +226,11 @@ def _role_reason(step: RuleStep, trace: Trace, naming: Naming, words: Mapping[st
     return None
 
 
-def _words(step: RuleStep, trace: Trace, naming: Naming) -> dict[str, str]:
-    """What the phrases need: the endpoint whose chain the packet was in, and the direction seen from there."""
-    endpoint = _endpoint_at(trace, step, naming)
-    kind, subject = (endpoint.kind, endpoint.subject) if endpoint is not None else ("", "")
-    return {
-        "whose": _WHOSE.get(kind, "the endpoint").format(subject),
-        "direction": _DIRECTIONS.get(kind, ""),
-        "accept": f"{naming.marks.accept:#x}",
-    }
-
-
-def _endpoint_at(trace: Trace, step: RuleStep, naming: Naming) -> Role | None:
+def _endpoint_at(trace: Trace, step: RuleStep | None, naming: Naming) -> Role | None:
     """The endpoint chain the packet is in at a step: the last one entered in the same table at the same hook."""
     found: Role | None = None
-    for other in trace.steps:
-        if isinstance(other, RuleStep) and (other.hook, other.table) == (step.hook, step.table):
+    for other in trace.steps if step is not None else ():
+        if step is not None and isinstance(other, RuleStep) and (other.hook, other.table) == (step.hook, step.table):
             role = naming.role(other.table, other.chain)
             if role is not None and role.kind in _DIRECTIONS:
                 found = role
@@ -223,7 +248,7 @@ def _allowances(trace: Trace, naming: Naming) -> Iterator[str]:
         role = naming.role(step.table, step.chain)
         if role is None:
             continue
-        words = _words(step, trace, naming)
+        words = _Place(step.rule, step.table, step.chain, _endpoint_at(trace, step, naming)).words(naming)
         where = f"{step.chain} rule {step.number}"
         if role.kind in _POLICY_KINDS:
             yield f"allowed by {role.subject} ({words['direction']} of {words['whose']}, {where})"

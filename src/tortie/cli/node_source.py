@@ -1,0 +1,86 @@
+"""Where a command's node comes from: a snapshot file, or the live node; with what the user wants changed in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from tortie.net.error import InvalidInput
+from tortie.netfilter.snapshot import Snapshot
+from tortie.simulator.trace import Walk
+
+
+def load_node_snapshot(path: str | None, *, conntrack: str | None = None) -> Snapshot:
+    """The snapshot of a file or directory, or of this node without one; `conntrack` replaces its connections."""
+    if path is None:
+        from tortie.cli.snapshot_file import read_live_snapshot
+
+        snapshot = read_live_snapshot()
+    else:
+        from tortie.cli.snapshot_file import load_snapshot
+
+        snapshot = load_snapshot(path)
+    if conntrack is None:
+        return snapshot
+    from tortie.codec.conntrack import parse_conntrack
+
+    return replace(snapshot, connections=parse_conntrack(read_text(conntrack), source=conntrack))
+
+
+def read_text(path: str) -> str:
+    """The text of a file, or of stdin for `-`; raises `InvalidInput` when it cannot be read."""
+    data = read_bytes(path)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InvalidInput("not UTF-8 text", source=path, line=line) from None
+
+
+def read_bytes(path: str) -> bytes:
+    """The bytes of a file, or of stdin for `-`; raises `InvalidInput` when it cannot be read."""
+    import sys
+
+    try:
+        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidInput(error.strerror or str(error), source=path) from None
+
+
+def parse_assumptions(values: Iterable[str]) -> dict[str, str]:
+    """`SUBJECT=OPTION` words as a mapping; raises `InvalidInput`."""
+    assumed: dict[str, str] = {}
+    for value in values:
+        subject, equals, option = value.rpartition("=")
+        if not equals or not subject or not option:
+            raise InvalidInput(
+                f"not an assumption: {value!r}", remedy="SUBJECT=OPTION, such as filter:FORWARD:3=match; a trace names them"
+            )
+        assumed[subject] = option
+    return assumed
+
+
+def check_assumptions(assumed: Mapping[str, str], walks: Iterable[Walk]) -> None:
+    """Raises `InvalidInput` for an assumption that decided nothing: a subject that never came up, or no such option."""
+    met: dict[str, set[str]] = {}
+    used: set[str] = set()
+    for walk in walks:
+        for trace in walk.outcomes:
+            for condition in trace.conditions:
+                met.setdefault(condition.subject, set()).add(condition.option)
+                if condition.assumed:
+                    used.add(condition.subject)
+    for subject, option in assumed.items():
+        if subject in used:
+            continue
+        if subject in met:
+            raise InvalidInput(
+                f"--assume {subject}={option}: no such option", remedy=f"one of {', '.join(sorted(met[subject]))}"
+            )
+        if not met:
+            raise InvalidInput(f"--assume {subject}={option}: this walk leaves nothing open to assume")
+        raise InvalidInput(
+            f"--assume {subject}={option}: this walk does not depend on it",
+            remedy=f"it depends on {', '.join(sorted(met))}",
+        )
