@@ -1,0 +1,314 @@
+"""The node's routing as one object for each family: where packets go, and which addresses the node has.
+
+`Router` compiles a snapshot once; afterwards an answer costs a dictionary lookup when a like question was asked before.
+Like means: equal in everything that some rule or route of this node looks at. The decisions themselves are made in
+`route_v4` and `route_v6` from the tables in `fib` and the rules in `policy`; settings come from `setting`.
+
+Missing parts. Without routes only the node's own addresses are known (from its links); every other destination is UNKNOWN.
+Without a table `local` it is derived from the addresses. Without policy rules the kernel's own are assumed, unless routes
+of other tables show that there must be more. Group memberships are never in a snapshot: but for the groups that every
+interface joins by itself, the fate of multicast is UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from tortie.net.address import IPFamily
+from tortie.net.node import NextHop, PolicyRule, Route, RouteType
+from tortie.net.packet import Packet
+from tortie.netfilter.snapshot import Snapshot
+from tortie.simulator.answer import Doubt, DoubtKind
+from tortie.simulator.device import LOOPBACK, Devices, derive_local_routes
+from tortie.simulator.fib import Entry, Hop, Table4, Table6, compile_entry
+from tortie.simulator.policy import (
+    MOST_CACHED,
+    Flow,
+    Policy4,
+    Policy6,
+    default_rules,
+    table_name,
+)  # fmt: skip
+from tortie.simulator.route_decision import RouteDecision, RouteKind, unknown
+from tortie.simulator.route_v4 import Routing4
+from tortie.simulator.route_v6 import Routing6
+from tortie.simulator.setting import Setting, Settings
+from tortie.simulator.source_address import redirect_v4, redirect_v6
+
+__all__ = ["RouteDecision", "RouteKind", "Router"]
+
+_USUAL_TABLES = frozenset({"local", "main", "default"})
+
+
+class Router:
+    """Routing of one family on one node."""
+
+    __slots__ = (
+        "_devices", "_family", "_input_cache", "_input_key", "_local_known", "_routing", "_rules_assumed", "_settings",
+        "link_names",
+    )  # fmt: skip
+
+    def __init__(self, snapshot: Snapshot, family: IPFamily) -> None:
+        self._family = family
+        self._devices = Devices(snapshot.links, family)
+        self._settings = Settings(snapshot.sysctls, family)
+        self.link_names = frozenset(self._devices.by_name)
+        self._input_cache: dict[object, tuple[RouteDecision, ...]] = {}
+        tables = _Tables(snapshot, family, self._devices, self._settings)
+        rules = snapshot.policy_rules.get(family)
+        self._rules_assumed = rules is None and family in snapshot.routes
+        self._local_known = tables.local_known
+        missing: Callable[[str], str] = tables.missing
+        if rules is None:
+            rules = default_rules(family)
+            others = sorted({name for name in tables.entries if name not in _USUAL_TABLES})
+            if others:
+                missing = _always(f"the snapshot has routes in table {others[0]}, but no policy rules")
+        self._input_key = _interesting(rules, tables.routes)
+        self._routing: Routing4 | Routing6
+        if family is IPFamily.V4:
+            self._routing = _compile_v4(rules, tables, self._devices, self._settings, missing)
+        else:
+            failed = _failed_gateways(snapshot, self._settings)
+            compiled = {name: Table6(entries) for name, entries in tables.entries.items()}
+            policy = Policy6(rules, compiled, self._devices, missing, failed)
+            self._routing = Routing6(policy, self._devices, self._settings)
+
+    # --- decisions ---------------------------------------------------------------------------------------------
+
+    def route_input(
+        self, packet: Packet, in_iface: str | None, mark: int, *, frame_type: str = "unicast"
+    ) -> tuple[RouteDecision, ...]:
+        """What becomes of a packet that came in by a device, after PREROUTING (spec: netfilter 2.2, 10, 11)."""
+        if in_iface is None:
+            return (unknown("the input interface is not known"),)
+        uses_mark, uses_tos, uses_ports = self._input_key
+        key = (
+            packet.dst, packet.src, in_iface, frame_type, packet.proto == 2, mark if uses_mark else 0,
+            packet.tos if uses_tos else 0,
+            (packet.proto, packet.sport, packet.dport, packet.is_fragment, packet.transport is None) if uses_ports else 0,
+        )  # fmt: skip
+        found = self._input_cache.get(key)
+        if found is None:
+            if len(self._input_cache) >= MOST_CACHED:
+                self._input_cache.clear()
+            found = self._input_cache[key] = self._decide_input(packet, in_iface, mark, frame_type)
+        return found
+
+    def _decide_input(self, packet: Packet, in_iface: str, mark: int, frame_type: str) -> tuple[RouteDecision, ...]:
+        if self._devices.known and in_iface not in self._devices.by_name:
+            return (unknown(f"the snapshot has no interface {in_iface}"),)
+        if self._devices.in_vrf(in_iface):
+            return (unknown(f"{in_iface} belongs to a VRF, whose routing Tortie does not know"),)
+        if isinstance(self._routing, Routing4):
+            return self._note(self._routing.decide_input(packet, in_iface, mark, frame_type))
+        return self._note(self._routing.decide_input(packet, in_iface, mark))
+
+    def route_output(
+        self, dst: int, src: int, *, mark: int = 0, tos: int = 0, out_iface: str | None = None, uid: int | None = None,
+        proto: int = 0, sport: int = 0, dport: int = 0, any_source: bool = True,
+    ) -> tuple[RouteDecision, ...]:  # fmt: skip
+        """Where a packet of the node itself goes; `src` 0 lets the node choose (`source` of the decision).
+
+        `out_iface` is the device its socket is bound to; `uid` None means that the sender is not known. `any_source` False
+        refuses addresses that are not the node's, as the kernel does for all but raw and transparent sockets.
+        """
+        if out_iface is not None and self._devices.in_vrf(out_iface):
+            return (unknown(f"{out_iface} belongs to a VRF, whose routing Tortie does not know"),)
+        flow = Flow(dst, src, tos, mark, LOOPBACK, out_iface or "", uid, proto, sport, dport)
+        if isinstance(self._routing, Routing4):
+            return self._note(self._routing.decide_output(flow, any_source=any_source))
+        return self._note(self._routing.decide_output(flow))
+
+    def _note(self, decisions: tuple[RouteDecision, ...]) -> tuple[RouteDecision, ...]:
+        """Adds the assumption that there are no further policy rules to answers that rest on it."""
+        if not self._rules_assumed:
+            return decisions
+        text = f"there are no IPv{self._family.value} policy rules but the kernel's own (none in the snapshot)"
+        return tuple(
+            replace(one, assumptions=(*one.assumptions, text)) if one.table not in ("local", None) else one
+            for one in decisions
+        )
+
+    def sends_redirect(self, src: int, in_iface: str | None, decision: RouteDecision) -> bool:
+        """True when forwarding by this decision also tells the sender of a shorter way (spec: netfilter 2.3)."""
+        return decision.redirect and in_iface is not None and src != 0
+
+    # --- addresses ---------------------------------------------------------------------------------------------
+
+    @property
+    def knows_addresses(self) -> bool:
+        """False when the snapshot holds no links and so no addresses."""
+        return self._devices.known
+
+    def source_address(self, dst: int, *, mark: int = 0, tos: int = 0, proto: int = 0) -> int | None:
+        """The source of a packet that the node makes toward `dst`, by the first way there; None without a way."""
+        for decision in self.route_output(dst, 0, mark=mark, tos=tos, uid=0, proto=proto):
+            return decision.source
+        return None
+
+    def icmp_error_source(self, packet: Packet, in_iface: str, *, delivered: bool, mark: int = 0) -> int | None:
+        """The source of an ICMP error about a packet that came in by a device; None when the node has no address.
+
+        An error about a packet for the node comes from the address the packet went to. Otherwise IPv4 takes the address of
+        the way back (or of the input device with icmp_errors_use_inbound_ifaddr), IPv6 the best of the input device unless
+        the way back names one (__icmp_send in net/ipv4/icmp.c, icmp6_send in net/ipv6/icmp.c).
+        """
+        if delivered:
+            return packet.dst
+        routing = self._routing
+        if isinstance(routing, Routing4):
+            if self._settings.flag("icmp_errors_use_inbound_ifaddr").value:
+                return routing.select_source(in_iface, packet.src, "link")
+            return self.source_address(packet.src, mark=mark, tos=packet.tos & 0x1E | 0xC0, proto=1)
+        if routing.is_local(packet.dst):
+            return packet.dst
+        back = self.route_output(packet.src, 0, mark=mark, uid=0, proto=58)[0]
+        return back.prefsrc if back.prefsrc is not None else routing.select_source(in_iface, packet.src)
+
+    def masquerade_address(self, out_iface: str, next_hop: int | None, dst: int) -> int | None:
+        """The source MASQUERADE gives (spec: netfilter 5.5); None drops the packet."""
+        if isinstance(self._routing, Routing4):
+            return self._routing.select_source(out_iface, next_hop or dst, "global")
+        return self._routing.select_source(out_iface, dst)
+
+    def redirect_address(self, in_iface: str, dst: int | None = None) -> int | None:
+        """The destination REDIRECT gives in PREROUTING (spec: netfilter 5.6); None drops the packet."""
+        if self._family is IPFamily.V4:
+            return redirect_v4(self._devices, in_iface)
+        return redirect_v6(self._devices, in_iface, dst)
+
+    def address_type(self, address: int, *, iface: str | None = None) -> frozenset[str] | Doubt:
+        """Every type that `-m addrtype` sees in an address; `iface` is that of --limit-iface (spec: netfilter 7.3).
+
+        IPv4 addresses have one type. For IPv6 see also `has_address_type`.
+        """
+        if isinstance(self._routing, Routing4):
+            kind = self._routing.address_type(address, iface)
+            if not self._local_known and kind == "UNICAST":
+                return Doubt(DoubtKind.UNKNOWN, "the snapshot has neither addresses nor the table local")
+            return frozenset({kind})
+        types = self._routing.address_types(address, iface)
+        return Doubt(DoubtKind.UNKNOWN, types) if isinstance(types, str) else types
+
+    def has_address_type(self, address: int, wanted: Iterable[str], *, iface: str | None = None) -> bool | Doubt:
+        """True when an address is of one of the wanted types, as `--src-type` and `--dst-type` put the question.
+
+        IPv6 demands MULTICAST, UNICAST and UNSPEC all at once and then one of LOCAL, ANYCAST and UNREACHABLE where any of
+        these is wanted (match_type6 in net/netfilter/xt_addrtype.c).
+        """
+        names = frozenset(wanted)
+        types = self.address_type(address, iface=iface)
+        if self._family is IPFamily.V4:
+            return types if isinstance(types, Doubt) else bool(types & names)
+        asked = names & {"LOCAL", "ANYCAST", "UNREACHABLE"}
+        if isinstance(types, Doubt):
+            return types
+        return names - asked <= types and (not asked or bool(asked & types))
+
+    def is_local(self, address: int) -> bool:
+        """True when packets to this address are delivered to the node."""
+        return self._routing.is_local(address)
+
+    def reverse_path(
+        self, packet: Packet, in_iface: str, mark: int, *, loose: bool = False, valid_mark: bool = False,
+        accept_local: bool = False,
+    ) -> bool | Doubt:  # fmt: skip
+        """`-m rpfilter`: whether the way back to the source leaves by the input device (spec: netfilter 7.3)."""
+        passed = self._routing.passes_reverse_path(
+            packet, in_iface, mark if valid_mark else 0, loose=loose, accept_local=accept_local
+        )
+        return Doubt(DoubtKind.UNKNOWN, passed) if isinstance(passed, str) else passed
+
+    # --- settings ----------------------------------------------------------------------------------------------
+
+    def sysctl(self, key: str, iface: str) -> Setting:
+        """A per-device setting in force: `all` and the device combined as the kernel does (spec: netfilter 10.4)."""
+        return self._settings.conf(key, iface)
+
+    def sysctl_flag(self, key: str) -> bool:
+        """A setting of the family outside `conf`, such as `fwmark_reflect`."""
+        return bool(self._settings.flag(key).value)
+
+
+class _Tables:
+    """The routes of one family by table, and what is not known of them."""
+
+    def __init__(self, snapshot: Snapshot, family: IPFamily, devices: Devices, settings: Settings) -> None:
+        given = snapshot.routes.get(family)
+        self.family = family
+        self.given = given is not None
+        routes = [replace(route, table=table_name(route.table)) for route in given or ()]
+        self.whole = any(route.table == "local" for route in routes)
+        if not self.whole and devices.known:
+            forwarding = bool(settings.device("forwarding", "all").value)
+            routes = [*derive_local_routes(devices, forwarding=forwarding), *routes]
+        self.local_known = self.whole or devices.known
+        self.routes = tuple(routes)
+        self.own = devices.own or frozenset(
+            route.prefix.address
+            for route in routes
+            if route.table == "local" and route.type is RouteType.LOCAL and route.prefix.length == family.bits
+        )
+        self.custom_local = any(route.type is RouteType.LOCAL and route.protocol != "kernel" for route in routes)
+        make_hop = _hop_rule(devices, settings, self.own)
+        self.entries: dict[str, list[Entry]] = {}
+        for route in routes:
+            self.entries.setdefault(route.table, []).append(compile_entry(route, make_hop))
+
+    def missing(self, name: str) -> str:
+        """Why a table is not known; empty when it is."""
+        if name == "local":
+            return "" if self.local_known else "the snapshot has neither addresses nor the table local"
+        if not self.given:
+            return f"the snapshot holds no IPv{self.family.value} routes"
+        if not self.whole and name not in self.entries and name not in _USUAL_TABLES:
+            return f"the snapshot may lack the routes of table {name}"
+        return ""
+
+
+def _hop_rule(devices: Devices, settings: Settings, own: frozenset[int]) -> Callable[[Route, NextHop], Hop]:
+    def make_hop(route: Route, hop: NextHop) -> Hop:
+        local = route.type in (RouteType.LOCAL, RouteType.BROADCAST, RouteType.ANYCAST)
+        ignored = hop.linkdown and hop.dev is not None and settings.conf("ignore_routes_with_linkdown", hop.dev).value
+        # A dump marks a hop dead also when it only has no carrier and such hops are ignored.
+        dead = hop.dead and not ignored
+        if not local and route.next_hops and hop.dev is not None and not devices.is_up(hop.dev):
+            dead = True
+        direct = hop.gateway is None or (hop.gateway.family is IPFamily.V4 and hop.gateway.value in own)
+        return Hop(hop, hop.dev, not dead and not ignored, not dead, direct)
+
+    return make_hop
+
+
+def _compile_v4(
+    rules: tuple[PolicyRule, ...], tables: _Tables, devices: Devices, settings: Settings, missing: Callable[[str], str]
+) -> Routing4:
+    compiled = {name: Table4(entries) for name, entries in tables.entries.items()}
+    merged = Table4([*tables.entries.get("local", ()), *tables.entries.get("main", ())])
+    policy = Policy4(rules, compiled, merged, devices, missing)
+    return Routing4(policy, devices, settings, tables.own, custom_local=tables.custom_local)
+
+
+def _failed_gateways(snapshot: Snapshot, settings: Settings) -> Callable[[Hop], bool] | None:
+    """Gateways that a node which does not forward avoids (rt6_check_neigh): those whose resolution failed."""
+    if settings.conf("forwarding", "all").value or snapshot.neighbours is None:
+        return None
+    failed = frozenset(
+        (one.dev, one.address) for one in snapshot.neighbours if any(state.upper() == "FAILED" for state in one.states)
+    )
+    return lambda hop: hop.value.gateway is not None and (hop.iface, hop.value.gateway) in failed
+
+
+def _always(text: str) -> Callable[[str], str]:
+    return lambda name: text
+
+
+def _interesting(rules: tuple[PolicyRule, ...], routes: tuple[Route, ...]) -> tuple[bool, bool, bool]:
+    """Whether any rule or route looks at the mark, the TOS, or protocol and ports."""
+    return (
+        any(rule.mark is not None for rule in rules),
+        any(rule.tos for rule in rules) or any(route.tos for route in routes),
+        any(rule.ip_proto or rule.sport is not None or rule.dport is not None for rule in rules),
+    )

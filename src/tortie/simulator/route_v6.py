@@ -1,0 +1,337 @@
+"""IPv6 routing decisions (net/ipv6/route.c, net/ipv6/ip6_output.c).
+
+IPv6 has no reverse-path filter and no martians but those dropped before any table. What IPv4 refuses in input routing,
+forwarding switched off, IPv6 refuses when it comes to forwarding (ip6_forward), before the hop limit is looked at.
+Whether an address is the node's own is decided by routes of type local like everything else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tortie.net.address import IPFamily, format_address
+from tortie.net.node import Route, RouteType
+from tortie.net.packet import Packet
+from tortie.net.protocol import PORT_PROTOCOLS
+from tortie.simulator.device import LOOPBACK, Devices
+from tortie.simulator.fib import Hop
+from tortie.simulator.policy import Flow, Found, Policy6, is_default_rule
+from tortie.simulator.route_decision import (
+    ICMP_V6,
+    REFUSAL_KIND,
+    RouteDecision,
+    RouteKind,
+    describe_route,
+    unknown,
+)  # fmt: skip
+from tortie.simulator.setting import Settings
+from tortie.simulator.source_address import (
+    Kind6,
+    classify_v6,
+    needs_device,
+    select_v6,
+    solicited_node_group,
+)  # fmt: skip
+
+_ALL_NODES = frozenset({0xFF01 << 112 | 1, 0xFF02 << 112 | 1})
+_ALL_ROUTERS = frozenset({0xFF01 << 112 | 2, 0xFF02 << 112 | 2, 0xFF05 << 112 | 2})
+_DELIVERED = (RouteType.LOCAL, RouteType.ANYCAST)
+
+
+def is_multicast(address: int) -> bool:
+    """True in ff00::/8."""
+    return address >> 120 == 0xFF
+
+
+def _text(address: int) -> str:
+    return format_address(IPFamily.V6, address)
+
+
+class Routing6:
+    """The IPv6 answers of one node."""
+
+    __slots__ = ("_devices", "_policy", "_settings")
+
+    def __init__(self, policy: Policy6, devices: Devices, settings: Settings) -> None:
+        self._policy = policy
+        self._devices = devices
+        self._settings = settings
+
+    # --- input -------------------------------------------------------------------------------------------------
+
+    def decide_input(self, packet: Packet, in_iface: str, mark: int) -> tuple[RouteDecision, ...]:
+        """The decision for a packet that came in by a device."""
+        proto, sport, dport = self._dissect(packet)
+        flow = Flow(packet.dst, packet.src, packet.tos, mark, in_iface, "", 0, proto, sport, dport)
+        found = self._policy.lookup(flow, device=in_iface, strict=needs_device(packet.dst))
+        if found.doubt:
+            return (unknown(found.doubt),)
+        if found.errno:
+            return (self._refused(found, packet),)
+        entry = found.entry
+        assert entry is not None
+        if entry.route.type in _DELIVERED:
+            return (self._decision(RouteKind.LOCAL, found),)
+        if is_multicast(entry.route.prefix.address) and entry.route.prefix.length:
+            return (self._group_input(found, packet.dst, in_iface),)
+        return self._forward(packet, in_iface, found)
+
+    def _refused(self, found: Found, packet: Packet) -> RouteDecision:
+        why = self._describe(found) if found.entry is not None else _describe_rule(found)
+        reason = None
+        if found.errno != "EINVAL":
+            reason = "IP_INNOROUTES" if packet.dst else "IP_INADDRERRORS"
+        return RouteDecision(
+            REFUSAL_KIND[found.errno], why, table=_table(found), route=_route(found), rule=found.rule, drop_reason=reason,
+            icmp=None if is_multicast(packet.dst) else ICMP_V6[found.errno], errno=found.errno,
+            assumptions=found.assumptions,
+        )  # fmt: skip
+
+    def _group_input(self, found: Found, group: int, in_iface: str) -> RouteDecision:
+        joined = self._is_member(group, in_iface)
+        if joined is None:
+            return unknown(f"the snapshot does not say whether {in_iface} has joined the group {_text(group)}")
+        return self._decision(RouteKind.MULTICAST, found)
+
+    def _is_member(self, group: int, iface: str) -> bool | None:
+        """True for the groups that every interface joins by itself; None for others, which programs may have joined."""
+        if group in _ALL_NODES:
+            return True
+        routing = self._settings.device("forwarding", iface)
+        if group in _ALL_ROUTERS and routing.known and routing.value:
+            return True
+        own = self._devices.addresses.get(iface, ())
+        return True if any(solicited_node_group(a.prefix.address) == group for a in own) else None
+
+    def _forward(self, packet: Packet, in_iface: str, found: Found) -> tuple[RouteDecision, ...]:
+        setting = self._settings.conf("forwarding", in_iface)
+        assumed = found.assumptions
+        if not setting.value:
+            forced = self._settings.conf("force_forwarding", in_iface)
+            if not forced.value:
+                why = f"{self._describe(found)}; forwarding is off ({setting.name})"
+                return (RouteDecision(RouteKind.MARTIAN, why, drop_reason="NOT_SPECIFIED", sysctl=setting.name),)
+        elif not setting.known:
+            assumed = (*assumed, setting.assumption)
+        return tuple(
+            replace(one, redirect=self._redirects(packet, in_iface, one), assumptions=(*one.assumptions, *assumed))
+            for one in self._spread(found, packet.dst, RouteKind.UNICAST)
+        )
+
+    def _redirects(self, packet: Packet, in_iface: str, decision: RouteDecision) -> bool:
+        """ip6_forward and ndisc_send_redirect: the sender must be on the link, the better hop known by its link address."""
+        if decision.iface != in_iface:
+            return False
+        if decision.gateway is not None and not classify_v6(decision.gateway.value)[0] & Kind6.LINK_LOCAL:
+            return False
+        if not any(a.prefix.address >> 118 == 0x3FA for a in self._devices.addresses.get(in_iface, ())):
+            return False
+        back = self._policy.lookup(Flow(packet.src, 0, oif=in_iface), device=in_iface, strict=needs_device(packet.src))
+        return back.hop is not None and not back.errno and back.hop.value.gateway is None
+
+    def _dissect(self, packet: Packet) -> tuple[int, int, int]:
+        """Protocol and ports as input routing reads them: the first next-header, unless a rule wants more."""
+        if not self._policy.dissects:
+            return packet.extensions[0][0] if packet.extensions else packet.proto, 0, 0
+        if packet.is_fragment or packet.transport is not None or packet.proto not in PORT_PROTOCOLS:
+            return packet.proto, 0, 0
+        return packet.proto, packet.sport, packet.dport
+
+    # --- output ------------------------------------------------------------------------------------------------
+
+    def decide_output(self, flow: Flow) -> tuple[RouteDecision, ...]:
+        """The decision for a packet of the node itself; `flow.src` 0 lets the node choose its source."""
+        if not flow.dst:
+            flow = flow._replace(dst=1)
+        if flow.oif and self._devices.known and flow.oif not in self._devices.by_name:
+            return (RouteDecision(RouteKind.MARTIAN, f"there is no device {flow.oif}", errno="ENODEV"),)
+        found = self._look_up_output(flow)
+        if flow.src or found.doubt:
+            return self._finish_output(flow, found)
+        return self._choose_source(flow, found)
+
+    def _look_up_output(self, flow: Flow) -> Found:
+        strict = bool(flow.oif) or needs_device(flow.dst)
+        return self._policy.lookup(flow, device=flow.oif, strict=strict, has_source=bool(flow.src))
+
+    def _choose_source(self, flow: Flow, found: Found) -> tuple[RouteDecision, ...]:
+        """ip6_dst_lookup_tail: a source for the route; without a route, a source first and then another look."""
+        if found.errno:
+            source = self.select_source(None, flow.dst)
+            if source is None:
+                return self._finish_output(flow, found)
+            again = self._look_up_output(flow._replace(src=source))
+            return tuple(replace(one, source=source) for one in self._finish_output(flow, again))
+        decisions = []
+        for one in self._finish_output(flow, found):
+            source = one.prefsrc
+            if source is None and one.route is not None:
+                hop = one.route.next_hops[0].dev if one.kind is RouteKind.LOCAL else one.iface
+                source = self.select_source(hop, flow.dst)
+            decisions.append(replace(one, source=source))
+        return tuple(decisions)
+
+    def _finish_output(self, flow: Flow, found: Found) -> tuple[RouteDecision, ...]:
+        if found.doubt:
+            return (unknown(found.doubt),)
+        if found.errno:
+            why = self._describe(found) if found.entry is not None else _describe_rule(found)
+            return (
+                RouteDecision(
+                    REFUSAL_KIND[found.errno], why, table=_table(found), route=_route(found), rule=found.rule,
+                    errno=found.errno, source=flow.src or None, assumptions=found.assumptions,
+                ),
+            )  # fmt: skip
+        entry = found.entry
+        assert entry is not None
+        if entry.route.type in _DELIVERED:
+            local = self._decision(RouteKind.LOCAL, found)
+            return (
+                replace(local, iface=LOOPBACK, next_hop=flow.dst, source=flow.src or None, mtu=self._mtu(LOOPBACK, None)),
+            )
+        decisions = self._spread(found, flow.dst, RouteKind.UNICAST)
+        return tuple(
+            self._as_sent(replace(one, source=flow.src or None, assumptions=found.assumptions), flow) for one in decisions
+        )
+
+    def _as_sent(self, decision: RouteDecision, flow: Flow) -> RouteDecision:
+        if self._devices.is_loopback(decision.iface or ""):
+            return replace(decision, kind=RouteKind.LOCAL)
+        if is_multicast(flow.dst):
+            return replace(decision, kind=RouteKind.MULTICAST, looped=self._is_member(flow.dst, decision.iface or ""))
+        return decision
+
+    # --- addresses ---------------------------------------------------------------------------------------------
+
+    def select_source(self, iface: str | None, dst: int) -> int | None:
+        """ipv6_dev_get_saddr."""
+        only = iface is not None and bool(self._settings.conf("use_oif_addrs_only", iface).value)
+        return select_v6(self._devices, iface, dst, only_device=only)
+
+    def address_types(self, address: int, iface: str | None = None) -> frozenset[str] | str:
+        """Everything addrtype may find in an address (net/netfilter/xt_addrtype.c); text says what is not known."""
+        classes, scope = classify_v6(address)
+        types = set()
+        if classes & Kind6.MULTICAST:
+            types.add("MULTICAST")
+        if classes & Kind6.UNICAST:
+            types.add("UNICAST")
+        if scope == -1:
+            types.add("UNSPEC")
+        if iface is not None and self._has(iface, address):
+            types.add("LOCAL")
+        flow = Flow(address, oif=iface or "")
+        strict = iface is not None or needs_device(address)
+        found = self._policy.lookup(flow, device=flow.oif, strict=strict, has_source=False)
+        if found.doubt:
+            return found.doubt
+        if found.errno or found.entry is None:
+            # Without a route the kernel asks no further: an own address of another kind is not LOCAL then.
+            return frozenset((types - {"LOCAL"}) | {"UNREACHABLE"})
+        if found.entry.route.type is RouteType.LOCAL and iface is None:
+            types.add("LOCAL")
+        if found.entry.route.type is RouteType.ANYCAST:
+            types.add("ANYCAST")
+        return frozenset(types)
+
+    def _has(self, iface: str, address: int) -> bool:
+        return any(a.prefix.address == address and not a.tentative for a in self._devices.addresses.get(iface, ()))
+
+    def is_local(self, address: int) -> bool:
+        """True for an address that packets are delivered to."""
+        found = self._policy.lookup(Flow(address), device="", strict=needs_device(address), has_source=False)
+        return not found.errno and found.entry is not None and found.entry.route.type in _DELIVERED
+
+    def passes_reverse_path(
+        self, packet: Packet, in_iface: str, mark: int, *, loose: bool, accept_local: bool
+    ) -> bool | str:
+        """`-m rpfilter` (net/ipv6/netfilter/ip6t_rpfilter.c); text says what is not known."""
+        if self._devices.is_loopback(in_iface) or packet.src == 0:
+            return True
+        classes = classify_v6(packet.dst)[0]
+        source = packet.dst if classes & Kind6.UNICAST else 0
+        link_local = bool(classify_v6(packet.src)[0] & Kind6.LINK_LOCAL)
+        device = in_iface if link_local or not loose else ""
+        proto = packet.extensions[0][0] if packet.extensions else packet.proto
+        flow = Flow(packet.src, source, packet.tos, mark, oif=device, proto=proto)
+        found = self._policy.reverse(flow, device=device, strict=link_local, has_source=bool(source))
+        if found.doubt:
+            return found.doubt
+        if found.errno or found.entry is None or found.entry.route.type is RouteType.ANYCAST:
+            return False
+        if found.entry.route.type is RouteType.LOCAL:
+            return accept_local
+        hop = found.hop
+        return loose or (hop is not None and hop.iface == in_iface)
+
+    # --- parts of a decision -----------------------------------------------------------------------------------
+
+    def _spread(self, found: Found, dst: int, kind: RouteKind) -> tuple[RouteDecision, ...]:
+        assert found.entry is not None
+        ways = sorted({(found.entry, found.number), *found.others}, key=lambda way: (way[0] is not found.entry, way[1]))
+        if len(ways) == 1:
+            return (self._by(found, dst, kind),)
+        total = sum(entry.hops[number].value.weight for entry, number in ways)
+        return tuple(
+            _with_condition(self._by(replace(found, entry=entry, number=number), dst, kind), entry.hops[number], total)
+            for entry, number in ways
+        )
+
+    def _by(self, found: Found, dst: int, kind: RouteKind) -> RouteDecision:
+        hop = found.hop
+        assert found.entry is not None and hop is not None
+        if hop.iface is None:
+            return unknown(f"{self._describe(found)}: the route names no device")
+        gateway = hop.value.gateway
+        return replace(
+            self._decision(kind, found), iface=hop.iface, next_hop=gateway.value if gateway is not None else dst,
+            gateway=gateway, mtu=self._mtu(hop.iface, found.entry.route.mtu),
+        )  # fmt: skip
+
+    def _decision(self, kind: RouteKind, found: Found) -> RouteDecision:
+        route = _route(found)
+        prefsrc = route.prefsrc.value if route is not None and route.prefsrc is not None else None
+        return RouteDecision(
+            kind, self._describe(found), table=_table(found), route=route, rule=found.rule, prefsrc=prefsrc,
+            assumptions=found.assumptions,
+        )  # fmt: skip
+
+    def _mtu(self, iface: str, of_route: int | None) -> int | None:
+        if of_route:
+            return of_route
+        setting = self._settings.conf("mtu", iface)
+        if setting.known and setting.value:
+            return setting.value
+        link = self._devices.by_name.get(iface)
+        return link.mtu if link is not None else None
+
+    def _describe(self, found: Found) -> str:
+        assert found.entry is not None
+        hop = found.hop
+        return describe_route(
+            found.entry.route, hop.value if hop is not None else None, found.rule,
+            from_default=found.rule is None or is_default_rule(found.rule),
+        )  # fmt: skip
+
+
+def _describe_rule(found: Found) -> str:
+    if found.rule is None:
+        return "no route"
+    return f"policy rule {found.rule.priority} says {found.rule.action.value}"
+
+
+def _table(found: Found) -> str | None:
+    return found.entry.route.table if found.entry is not None else None
+
+
+def _route(found: Found) -> Route | None:
+    return found.entry.route if found.entry is not None else None
+
+
+def _with_condition(decision: RouteDecision, hop: Hop, total: int) -> RouteDecision:
+    value = hop.value
+    where = f"via {value.gateway} dev {value.dev}" if value.gateway is not None else f"dev {value.dev}"
+    return replace(
+        decision, condition=f"the multipath hash picks the next hop {where} (weight {value.weight} of {total})",
+        option=f"{value.gateway or ''}@{value.dev}", probability=value.weight / total,
+    )  # fmt: skip
