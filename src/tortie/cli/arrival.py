@@ -16,7 +16,6 @@ from tortie.net.error import InvalidInput
 from tortie.net.node import Link
 from tortie.net.packet import Packet
 from tortie.netfilter.match import CtState
-from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.route import RouteKind
 from tortie.simulator.skb import Socket
 from tortie.simulator.walk import Arrival, Node
@@ -82,10 +81,7 @@ def is_own_address(node: Node, family: IPFamily, address: int) -> bool:
     """True when the snapshot shows that this is one of the node's addresses, or a loopback one."""
     if address >> 24 == _LOOPBACK_NETWORK if family is IPFamily.V4 else address == 1:
         return True
-    for link in node.snapshot.links or ():
-        if any(own.prefix.family is family and own.prefix.address == address for own in link.addresses):
-            return True
-    return False
+    return node.family(family).router.is_local(address)
 
 
 def infer_interface(node: Node, packet: Packet) -> tuple[str, str]:
@@ -111,11 +107,6 @@ def usual_frame_type(packet: Packet, links: Iterable[Link] | None) -> str:
         return "multicast"
     broadcasts = {own.broadcast for link in links or () for own in link.addresses}
     return "broadcast" if packet.dst == 0xFFFFFFFF or packet.dst in broadcasts else "unicast"
-
-
-def known_interfaces(snapshot: Snapshot) -> tuple[str, ...]:
-    """Names of the devices in the snapshot."""
-    return tuple(link.name for link in snapshot.links or ())
 
 
 def _some(names: list[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -30,11 +30,15 @@ Piece = tuple[str, Style]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One logical line; `hang` is the extra indent of its continuation lines."""
+    """One logical line; `hang` is the extra indent of its continuation rows.
+
+    `note` is a remark behind it after a `#`; where both do not fit into one row it gets rows of its own.
+    """
 
     pieces: tuple[Piece, ...] = ()
     indent: int = 0
     hang: int = 4
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,20 @@ def write_lines(lines: Iterable[Line], paper: Paper) -> str:
 
 
 def _rows(line: Line, paper: Paper) -> Iterator[str]:
-    """The line broken at blanks where it is too long; a word longer than the paper is left whole."""
+    """The rows of a line, with its note where it fits."""
+    if not line.note:
+        yield from _broken(line, paper)
+        return
+    length = line.indent + sum(len(text) for text, _ in line.pieces)
+    if paper.width is None or length + len(line.note) + 4 <= paper.width:
+        yield from _broken(replace(line, pieces=(*line.pieces, (f"  # {line.note}", Style.FAINT))), paper)
+        return
+    yield from _broken(line, paper)
+    yield from _broken(Line(((f"# {line.note}", Style.FAINT),), line.indent + line.hang, hang=2), paper)
+
+
+def _broken(line: Line, paper: Paper) -> Iterator[str]:
+    """The pieces broken at blanks where they are too long; a word longer than the paper is left whole."""
     room = paper.width
     row: list[Piece] = []
     used = line.indent

@@ -68,7 +68,7 @@ def walk_lines(walk: Walk, view: View, *, label: str = "") -> Iterator[Line]:
         yield Line()
         if len(walk.outcomes) > 1:
             yield from _outcome_heading(number, len(walk.outcomes), trace)
-        if not view.brief:
+        if not view.brief and (trace.steps or trace.answers):
             yield from step_lines(trace.steps, view)
             yield from answer_lines(trace, view)
             yield Line()
@@ -278,16 +278,11 @@ def _rule_line(step: RuleStep, view: View) -> Line:
     family = step.packet.family
     text = rule_text(step.rule, family)
     label = f"{step.chain}:{step.number}"
+    indent = 4 + 2 * step.depth
     if not step.matched:
-        return Line(
-            ((f"{label}  {text}", Style.FAINT), (f"  # no: {step.reason}" if step.reason else "  # no", Style.FAINT)),
-            indent=4 + 2 * step.depth,
-        )
-    notes = "; ".join(_notes(step, view))
-    pieces: tuple[Piece, ...] = ((label, Style.NAME), (f"  {text}", Style.PLAIN))
-    if notes:
-        pieces += ((f"  # {notes}", Style.FAINT),)
-    return Line(pieces, indent=4 + 2 * step.depth)
+        note = f"no: {step.reason}" if step.reason else "no"
+        return Line(((f"{label}  {text}", Style.FAINT),), indent, note=note)
+    return Line(((label, Style.NAME), (f"  {text}", Style.PLAIN)), indent, note="; ".join(_notes(step, view)))
 
 
 def _notes(step: RuleStep, view: View) -> Iterator[str]:

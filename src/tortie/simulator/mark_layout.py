@@ -48,6 +48,8 @@ class MarkLayout:
     """The value of the endpoint block that means *not from a Calico endpoint*."""
     accept: int = 0
     """Calico's accept bit, 0 without Calico."""
+    passed: int = 0
+    """Calico's pass bit, 0 without Calico."""
     assumed: bool = False
     """True when a Calico bit is the default one because the rules do not show it."""
 
@@ -56,12 +58,12 @@ def read_mark_layout(rulesets: Iterable[Ruleset]) -> MarkLayout:
     """The layout that the rules of a node use; empty when neither Calico nor kube-proxy is there."""
     known = tuple(rulesets)
     bits: list[MarkBit] = []
-    accept = endpoint = 0
+    accept = passed = endpoint = 0
     assumed = False
     if any(name.startswith("cali-") for ruleset in known for table in ruleset.tables.values() for name in table.chains):
         found = _calico_bits(known)
         assumed = found.assumed
-        accept, endpoint = found.accept, found.endpoint
+        accept, passed, endpoint = found.accept, found.passed, found.endpoint
         bits += [
             MarkBit(found.accept, "accept"),
             MarkBit(found.passed, "pass"),
@@ -77,7 +79,7 @@ def read_mark_layout(rulesets: Iterable[Ruleset]) -> MarkLayout:
                     pass
     unique = {bit.mask: bit for bit in reversed(bits) if bit.mask}
     ordered = tuple(unique[mask] for mask in sorted(unique))
-    return MarkLayout(ordered, endpoint, endpoint & -endpoint, accept, assumed)
+    return MarkLayout(ordered, endpoint, endpoint & -endpoint, accept, passed, assumed)
 
 
 def describe_mark(mark: int, layout: MarkLayout, table: TableName | None = None) -> str:

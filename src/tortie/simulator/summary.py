@@ -78,7 +78,8 @@ _WHOSE: Mapping[str, str] = {
 _REMARK_REASONS: Mapping[str, str] = {
     "Drop if no profiles matched": "no {direction} policy or profile of {whose} allowed it"
     " (nothing set the accept mark {accept})",
-    "Drop if no policies passed packet": "no {direction} policy of {whose} allowed it or passed it on to the profiles",
+    "Drop if no policies passed packet": "no {direction} policy of {whose} allowed it or passed it on to the profiles"
+    " (nothing set the accept mark {accept} or the pass mark {passed})",
     "Configured DefaultEndpointToHostAction": "what workloads send to the node itself (DefaultEndpointToHostAction)",
     "Endpoint admin disabled": "{whose} is administratively down",
     "Unknown interface": "Calico knows no endpoint behind this interface, and drops what it does not know",
@@ -188,6 +189,7 @@ class _Place:
             "whose": _WHOSE.get(kind, "the endpoint").format(subject),
             "direction": _DIRECTIONS.get(kind, ""),
             "accept": f"{naming.marks.accept:#x}",
+            "passed": f"{naming.marks.passed:#x}",
         }
 
 
