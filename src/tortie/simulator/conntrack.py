@@ -107,10 +107,32 @@ def track(skb: Skb, options: TrackingOptions, *, check_checksum: bool) -> str:
 
     `check_checksum` is True at PREROUTING only; packets of the node itself are not checked.
     """
-    packet = skb.packet
     if skb.untracked:
         skb.ct_state = CtState.UNTRACKED
         return "not tracked, as a rule in raw asked"
+    _settle_zones(skb)
+    text = _track(skb, options, check_checksum)
+    skb.template = None
+    return text
+
+
+def _settle_zones(skb: Skb) -> None:
+    """Takes the zones that a CT rule asked for; `--zone mark` is the lower half of the mark at this very moment.
+
+    Source: nf_ct_zone_tmpl in include/net/netfilter/nf_conntrack_zones.h.
+    """
+    template = skb.template
+    if template is None or template.zone is None:
+        return
+    zone = skb.mark & 0xFFFF if isinstance(template.zone, str) else template.zone
+    if template.zone_direction != "reply":
+        skb.zone_original = zone
+    if template.zone_direction != "orig":
+        skb.zone_reply = zone
+
+
+def _track(skb: Skb, options: TrackingOptions, check_checksum: bool) -> str:
+    packet = skb.packet
     if packet.family is IPFamily.V6 and packet.is_icmp and packet.icmp_type in ICMPV6_UNTRACKED:
         skb.untracked = True
         skb.ct_state = CtState.UNTRACKED
@@ -207,6 +229,8 @@ def _open(skb: Skb, key: ConnTuple, options: TrackingOptions) -> str:
     if refusal or reply is None:
         return _invalid(skb, refusal or "no answer to this ICMP type is known")
     connection = Connection(key, reply, zone_original=skb.zone_original, zone_reply=skb.zone_reply)
+    if skb.template is not None:
+        connection.helper = skb.template.helper
     if key.proto == TCP:
         syn = tcp_kind(skb.packet.tcp_flags) is TcpKind.SYN
         connection.tcp_state = TcpState.SYN_SENT if syn else TcpState.ESTABLISHED

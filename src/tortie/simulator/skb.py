@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tortie.net.packet import Packet
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState, Direction
+from tortie.netfilter.target import CtTarget
 
 if TYPE_CHECKING:
     from tortie.simulator.connection import Connection
@@ -36,7 +37,7 @@ class Skb:
     __slots__ = (
         "assumed_state", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "forwarded", "frame_type",
         "hook", "in_iface", "local_output", "mac_source", "mark", "out_iface", "packet", "phys_in", "phys_out", "route",
-        "session", "socket", "socket_known", "untracked", "zone_original", "zone_reply",
+        "session", "socket", "socket_known", "template", "untracked", "zone_original", "zone_reply",
     )  # fmt: skip
 
     def __init__(self, packet: Packet, session: Session, *, in_iface: str | None = "", mark: int = 0) -> None:
@@ -72,6 +73,8 @@ class Skb:
         self.ct_direction: Direction = Direction.ORIGINAL
         self.ct_state: CtState | None = None
         """NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED; None while tracking does not run."""
+        self.template: CtTarget | None = None
+        """What a CT rule asked for the connection this packet may open; only the first such rule counts (xt_CT.c)."""
         self.untracked = False
         self.zone_original = 0
         self.zone_reply = 0
