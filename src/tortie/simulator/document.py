@@ -1,7 +1,7 @@
 """A walk as a document of plain values (dicts, lists, numbers, text), ready for JSON.
 
-The shape is promised: `docs/trace-schema.md` describes it, `trace-schema.json` beside this file checks it, and `SCHEMA`
-counts its versions. Fields may be added within a version; a field that goes or changes its meaning makes a new one.
+The shape is promised: `docs/trace-schema.md` describes it, `docs/trace-schema.json` checks it, and `SCHEMA` counts its
+versions. Fields may be added within a version; a field that goes or changes its meaning makes a new one.
 Marks are numbers; addresses are text; what is not known is null.
 """
 
@@ -19,6 +19,7 @@ from tortie.netfilter.rule import Rule
 from tortie.netfilter.target import Goto, Target
 from tortie.simulator.choice import Condition
 from tortie.simulator.flow import Flow
+from tortie.simulator.mark_layout import describe_mark
 from tortie.simulator.summary import Naming, deciding_rule, describe_outcome
 from tortie.simulator.trace import (
     ChainStep,
@@ -38,6 +39,7 @@ SCHEMA = 1
 """Version of the documents' shape."""
 
 Document = dict[str, Any]
+_FLAGS = TCP_FLAGS | {"ECE": 64, "CWR": 128}
 
 
 def walk_document(walk: Walk, naming: Naming, *, node: str | None = None) -> Document:
@@ -63,7 +65,7 @@ def trace_document(trace: Trace, naming: Naming) -> Document:
         "packet": packet_document(trace.packet),
         "in_iface": trace.in_iface,
         "decided_by": _decided(trace.decided_by, trace, naming),
-        "steps": [step_document(step) for step in trace.steps],
+        "steps": [step_document(step, naming) for step in trace.steps],
         "out": None if trace.out is None else _egress(trace.out),
         "conntrack": None if trace.connection is None else connection_document(trace.connection),
         "probability": outcome_probability(trace),
@@ -115,7 +117,7 @@ def packet_document(packet: Packet) -> Document:
     if packet.has_ports:
         document |= {"sport": packet.sport, "dport": packet.dport}
     if packet.has_ports and packet.proto == TCP:
-        document["tcp_flags"] = [name for name, bit in TCP_FLAGS.items() if packet.tcp_flags & bit]
+        document["tcp_flags"] = [name for name, bit in _FLAGS.items() if packet.tcp_flags & bit]
     if packet.is_icmp:
         document |= {"icmp_type": packet.icmp_type, "icmp_code": packet.icmp_code, "icmp_id": packet.icmp_id}
     if packet.is_fragment:
@@ -123,13 +125,13 @@ def packet_document(packet: Packet) -> Document:
     return document
 
 
-def step_document(step: Step) -> Document:
+def step_document(step: Step, naming: Naming) -> Document:
     """One step; `kind` says which fields there are."""
     match step:
         case RuleStep():
-            return _rule_step(step)
+            return _rule_step(step, naming)
         case ChainStep():
-            return _place(step) | {
+            return _place(step, naming) | {
                 "kind": "chain",
                 "rule": step.number,
                 "policy": step.policy,
@@ -205,9 +207,9 @@ def target_name(target: Target | None, family: IPFamily) -> str | None:
     return format_rule(Rule((), target), family).split(" ")[1]
 
 
-def _rule_step(step: RuleStep) -> Document:
+def _rule_step(step: RuleStep, naming: Naming) -> Document:
     family = step.packet.family
-    return _place(step) | {
+    return _place(step, naming) | {
         "kind": "rule",
         "rule": step.number,
         "matched": step.matched,
@@ -237,11 +239,14 @@ def _route_step(step: RouteStep) -> Document:
     }
 
 
-def _place(step: RuleStep | ChainStep) -> Document:
+def _place(step: RuleStep | ChainStep, naming: Naming) -> Document:
+    role = naming.role(step.table, step.chain)
     return {
         "hook": step.hook.value,
         "table": step.table.value,
         "chain": step.chain,
+        "role": None if role is None else str(role),
+        "mark_meaning": describe_mark(step.mark, naming.marks, step.table),
         "depth": step.depth,
         "backend": step.backend.value,
     }
@@ -263,6 +268,9 @@ def _decided(decided: DecidedBy, trace: Trace, naming: Naming) -> Document:
 
 def _egress(out: Egress) -> Document:
     document: Document = {"iface": out.iface, "mark": out.mark} | packet_document(out.packet)
+    if not out.source_known:
+        document["src"] = None
+    document["source_known"] = out.source_known
     document["sport_range"] = None if out.random_sport is None else list(out.random_sport)
     document["dport_range"] = None if out.random_dport is None else list(out.random_dport)
     return document

@@ -117,14 +117,12 @@ def describe_outcome(trace: Trace, naming: Naming) -> str:
 def describe_fate(trace: Trace) -> str:
     """What became of the packet and where: `FORWARDED out of eth1 as …`, `DROPPED in FORWARD by filter X rule 9`."""
     head = "REJECTED" if trace.verdict is Verdict.REJECT else _DONE[trace.disposition]
-    if trace.verdict is Verdict.MAYBE:
-        head = "NOT CERTAIN"
     out = trace.out
     if out is not None and trace.disposition is Disposition.DELIVERED:
         return f"{head} on {out.iface}{_as_changed(trace.packet, out.packet)}"
     if out is not None:
         return f"{head} out of {out.iface}{_as_changed(trace.packet, out.packet)}"
-    return head + describe_place(trace.decided_by)
+    return head if trace.verdict is Verdict.ACCEPT else head + describe_place(trace.decided_by)
 
 
 def describe_place(decided: DecidedBy) -> str:
