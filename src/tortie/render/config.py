@@ -21,6 +21,8 @@ DEFAULT_MARK_MASK = 0xFFFF0000
 OPENSTACK_INTERFACE_PREFIX = "tap"
 DEFAULT_METADATA_ADDRESS = "127.0.0.1"
 DEFAULT_METADATA_PORT = 8775
+LONGEST_INTERFACE_PREFIX = 14
+"""Felix allows one letter more, but then iptables refuses the prefix with its `+` (IFNAMSIZ is 16, checked)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +269,10 @@ def _matching(pattern: str, what: str) -> Callable[[str], str]:
 
 def _interface_prefixes(text: str) -> tuple[str, ...]:
     _matching(r"[a-zA-Z0-9_-]{1,15}(,[a-zA-Z0-9_-]{1,15})*", "a list of interface prefixes")(text)
-    return tuple(text.split(","))
+    prefixes = tuple(text.split(","))
+    if any(len(prefix) > LONGEST_INTERFACE_PREFIX for prefix in prefixes):
+        raise InvalidInput(f"a prefix in {text!r} leaves no room for an interface's own letters")
+    return prefixes
 
 
 def _interface_patterns(text: str) -> tuple[str, ...]:
