@@ -28,8 +28,8 @@ _SWITCH = {
 
 def bridge_of(node: FamilyNode, port: str | None) -> Link | None:
     """The bridge that a device is a port of."""
-    link = node.router.link(port) if port else None
-    master = node.router.link(link.master) if link is not None and link.master else None
+    link = node.router.link(port)
+    master = node.router.link(link.master) if link is not None else None
     return master if master is not None and master.kind == "bridge" else None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from tortie.net.address import IPFamily, format_address
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState
+from tortie.simulator.device import LOOPBACK
 from tortie.simulator.fragment import collect_fragment
 from tortie.simulator.hooks import FamilyNode
 from tortie.simulator.reply import Reply, icmp_error
@@ -23,12 +24,12 @@ from tortie.simulator.routing import (
     refused_input,
     refused_output,
     route_local_packet,
+    without_routes,
 )
 from tortie.simulator.run import Ended, Run
 from tortie.simulator.skb import Skb
 from tortie.simulator.trace import Cause, DecidedBy, Disposition, Egress, NoteStep, Verdict
 
-LOOPBACK = "lo"
 _TIME_EXCEEDED = {IPFamily.V4: (11, 0), IPFamily.V6: (3, 0)}
 _NOT_NEIGHBOUR = (1, 2)
 _REDIRECT = (5, 1)
@@ -53,8 +54,8 @@ def route_in(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     """The routing decision of a packet that came in, and where it leads."""
     if skb.route is None:
         packet = skb.packet
-        decisions = node.router.route_input(packet, skb.in_iface, skb.mark, frame_type=skb.frame_type or "unicast")
-        skb.route = choose_route(run, skb, decisions, "input")
+        found = node.router.route_input(packet, skb.in_iface, skb.mark, frame_type=skb.frame_type or "unicast")
+        skb.route = choose_route(run, skb, without_routes(run, skb, node.router, found), "input")
         if not passes(skb.route):
             if skb.route.icmp is not None:
                 _send_error(run, skb, node, *skb.route.icmp)
@@ -191,7 +192,7 @@ def send(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     """A packet that the node makes (spec: netfilter 2.5)."""
     skb.local_output = True
     skb.in_iface = ""
-    decision = choose_route(run, skb, route_local_packet(skb, node.router), "output")
+    decision = choose_route(run, skb, route_local_packet(run, skb, node.router), "output")
     if not passes(decision):
         raise refused_output(decision)
     return send_routed(run, skb, node, decision)
@@ -206,8 +207,10 @@ def send_routed(run: Run, skb: Skb, node: FamilyNode, decision: RouteDecision) -
     skb.out_iface = decision.iface
     if decision.kind is RouteKind.LOCAL:
         return _loop_back(run, skb, node)
-    if decision.kind in (RouteKind.BROADCAST, RouteKind.MULTICAST):
+    if decision.looped:
         _loop_copy(run, skb, node)
+    elif decision.looped is None:
+        run.assume("whether the node hears its own multicast is not known: group memberships are not in a snapshot")
     return leave(run, skb, node, Disposition.SENT)
 
 

@@ -79,7 +79,8 @@ def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 
     if not _may_answer(skb):
         return None
     local = skb.route is not None and skb.route.kind is RouteKind.LOCAL
-    source = packet.dst if local else router.source_address(packet.src, mark=_mark(skb, router))
+    device = skb.in_iface or skb.out_iface or ""
+    source = router.icmp_error_source(packet, device, delivered=local, mark=_mark(skb, router))
     if source is None:
         return None
     v4 = packet.family is IPFamily.V4

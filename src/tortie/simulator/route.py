@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from tortie.net.address import IPFamily
-from tortie.net.node import NextHop, PolicyRule, Route, RouteType
+from tortie.net.node import Link, NextHop, PolicyRule, Route, RouteType
 from tortie.net.packet import Packet
 from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.answer import Doubt, DoubtKind
@@ -45,8 +45,8 @@ class Router:
     """Routing of one family on one node."""
 
     __slots__ = (
-        "_devices", "_family", "_input_cache", "_input_key", "_local_known", "_routing", "_rules_assumed", "_settings",
-        "link_names",
+        "_devices", "_family", "_input_cache", "_input_key", "_local_known", "_routes_known", "_routing", "_rules_assumed",
+        "_settings", "link_names",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, family: IPFamily) -> None:
@@ -59,6 +59,7 @@ class Router:
         rules = snapshot.policy_rules.get(family)
         self._rules_assumed = rules is None and family in snapshot.routes
         self._local_known = tables.local_known
+        self._routes_known = family in snapshot.routes
         missing: Callable[[str], str] = tables.missing
         if rules is None:
             rules = default_rules(family)
@@ -74,6 +75,10 @@ class Router:
             compiled = {name: Table6(entries) for name, entries in tables.entries.items()}
             policy = Policy6(rules, compiled, self._devices, missing, failed)
             self._routing = Routing6(policy, self._devices, self._settings)
+
+    def link(self, name: str | None) -> Link | None:
+        """The device of a name, None when the snapshot holds none of it."""
+        return self._devices.by_name.get(name) if name else None
 
     # --- decisions ---------------------------------------------------------------------------------------------
 
@@ -107,19 +112,21 @@ class Router:
 
     def route_output(
         self, dst: int, src: int, *, mark: int = 0, tos: int = 0, out_iface: str | None = None, uid: int | None = None,
-        proto: int = 0, sport: int = 0, dport: int = 0, any_source: bool = True,
+        proto: int = 0, sport: int = 0, dport: int = 0, any_source: bool = True, bound: bool = True,
     ) -> tuple[RouteDecision, ...]:  # fmt: skip
         """Where a packet of the node itself goes; `src` 0 lets the node choose (`source` of the decision).
 
         `out_iface` is the device its socket is bound to; `uid` None means that the sender is not known. `any_source` False
-        refuses addresses that are not the node's, as the kernel does for all but raw and transparent sockets.
+        refuses addresses that are not the node's, as the IPv4 kernel does for all but raw and transparent sockets. `bound`
+        False says that `out_iface` was only asked for with the packet (IPV6_PKTINFO): IPv6 then prefers it, no more, once
+        the source is given.
         """
         if out_iface is not None and self._devices.in_vrf(out_iface):
             return (unknown(f"{out_iface} belongs to a VRF, whose routing Tortie does not know"),)
         flow = Flow(dst, src, tos, mark, LOOPBACK, out_iface or "", uid, proto, sport, dport)
         if isinstance(self._routing, Routing4):
             return self._note(self._routing.decide_output(flow, any_source=any_source))
-        return self._note(self._routing.decide_output(flow))
+        return self._note(self._routing.decide_output(flow, bound=bound))
 
     def _note(self, decisions: tuple[RouteDecision, ...]) -> tuple[RouteDecision, ...]:
         """Adds the assumption that there are no further policy rules to answers that rest on it."""
@@ -141,6 +148,11 @@ class Router:
     def knows_addresses(self) -> bool:
         """False when the snapshot holds no links and so no addresses."""
         return self._devices.known
+
+    @property
+    def knows_routes(self) -> bool:
+        """False when the snapshot holds no routes of this family."""
+        return self._routes_known
 
     def source_address(self, dst: int, *, mark: int = 0, tos: int = 0, proto: int = 0) -> int | None:
         """The source of a packet that the node makes toward `dst`, by the first way there; None without a way."""

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tortie.simulator.answer import DoubtKind
 from tortie.simulator.choice import Choice
+from tortie.simulator.device import LOOPBACK
 from tortie.simulator.route import RouteDecision, RouteKind, Router
 from tortie.simulator.run import Ended, Run
 from tortie.simulator.skb import Skb
@@ -21,7 +24,14 @@ def choose_route(run: Run, skb: Skb, decisions: tuple[RouteDecision, ...], stage
     decision = decisions[0]
     if len(decisions) > 1:
         kind = DoubtKind.UNKNOWN if any(d.missing for d in decisions) else DoubtKind.CHANCE
-        choice = Choice(kind, "route", tuple(d.option for d in decisions), tuple(d.condition for d in decisions))
+        chances = tuple(d.probability for d in decisions)
+        choice = Choice(
+            kind,
+            "route",
+            tuple(d.option for d in decisions),
+            tuple(d.condition for d in decisions),
+            None if None in chances else tuple(chance for chance in chances if chance is not None),
+        )
         decision = decisions[run.chooser.choose(choice)]
     for text in decision.assumptions:
         run.assume(text)
@@ -30,18 +40,37 @@ def choose_route(run: Run, skb: Skb, decisions: tuple[RouteDecision, ...], stage
     return decision
 
 
+def without_routes(run: Run, skb: Skb, router: Router, decisions: tuple[RouteDecision, ...]) -> tuple[RouteDecision, ...]:
+    """Answers of a snapshot that holds no routes: the caller's output device if one was named, else every possibility."""
+    unknown = decisions[0]
+    if unknown.kind is not RouteKind.UNKNOWN or router.knows_routes:
+        return decisions
+    onward = replace(unknown, kind=RouteKind.UNICAST, iface=skb.bound_iface, next_hop=None, missing=True)
+    if skb.bound_iface is not None:
+        text = f"the packet leaves by {skb.bound_iface}, as was said: {unknown.why}"
+        return (replace(onward, assumptions=(*onward.assumptions, text)),)
+    if skb.local_output or router.knows_addresses:
+        text = f"the packet is routed on by a device that is not known: {unknown.why}"
+        return (replace(onward, assumptions=(*onward.assumptions, text)),)
+    local = replace(unknown, kind=RouteKind.LOCAL, iface=LOOPBACK, missing=True)
+    return (
+        replace(onward, option="forward", condition=f"if the packet is for another machine ({unknown.why})"),
+        replace(local, option="local", condition=f"if the packet is for this node ({unknown.why})"),
+    )
+
+
 def reroute(run: Run, skb: Skb, router: Router, why: str) -> None:
     """Routes a local packet again (spec: netfilter 2.5); raises `Ended` when there is no way for it now."""
-    decision = choose_route(run, skb, route_local_packet(skb, router), f"re-route: {why}")
+    decision = choose_route(run, skb, route_local_packet(run, skb, router), f"re-route: {why}")
     if decision.kind not in _PASSING:
         raise refused_output(decision)
     skb.route = decision
 
 
-def route_local_packet(skb: Skb, router: Router) -> tuple[RouteDecision, ...]:
+def route_local_packet(run: Run, skb: Skb, router: Router) -> tuple[RouteDecision, ...]:
     """The ways for a packet that the node sends, with what its socket and mark say."""
     packet = skb.packet
-    return router.route_output(
+    found = router.route_output(
         packet.dst,
         packet.src,
         mark=skb.mark,
@@ -52,6 +81,7 @@ def route_local_packet(skb: Skb, router: Router) -> tuple[RouteDecision, ...]:
         sport=packet.sport,
         dport=packet.dport,
     )
+    return without_routes(run, skb, router, found)
 
 
 def passes(decision: RouteDecision) -> bool:
