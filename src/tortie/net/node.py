@@ -43,6 +43,11 @@ class Link:
     mac: bytes | None = None
     addresses: tuple[InterfaceAddress, ...] = ()
     group: int = 0
+    nf_call_iptables: bool = False
+    """Bridges: this one shows its frames to iptables although `bridge-nf-call-iptables` may be 0 (br_netfilter_hooks.c)."""
+    nf_call_ip6tables: bool = False
+    hairpin: bool = False
+    """Bridge ports: a frame may leave by the port it came in."""
 
 
 class RouteType(Enum):
@@ -69,11 +74,16 @@ class NextHop:
     onlink: bool = False
     dead: bool = False
     linkdown: bool = False
+    encap: str | None = None
+    """Kind of a lightweight tunnel (`mpls`, `ip`, `seg6`) that wraps the packet, which Tortie cannot follow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route of one table; `table` is the table's number as text or its name (`main`, `local`, `default`)."""
+    """One route of one table; `table` is the table's number as text or its name (`main`, `local`, `default`).
+
+    A unicast route without a next hop has a `nexthop_id` that nothing was known of.
+    """
 
     prefix: Prefix
     next_hops: tuple[NextHop, ...]
@@ -88,6 +98,8 @@ class Route:
     """IPv6 source-specific routes: `from`."""
     preference: str = "medium"
     mtu: int | None = None
+    nexthop_id: int | None = None
+    """The nexthop object (`ip nexthop`) that `next_hops` were taken from."""
 
 
 class RuleAction(Enum):

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from tortie.net.address import IPFamily
 
 
-@dataclass(frozen=True, slots=True)
-class ConnTuple:
+class ConnTuple(msgspec.Struct, frozen=True, gc=False):
     """One direction of a connection as its packets carry it on the wire."""
 
     family: IPFamily
@@ -66,3 +67,5 @@ class ConnEntry:
     labels: str | None = None
     use: int | None = None
     id: int | None = None
+    offloaded: bool = False
+    """Packets of this connection pass by a flow table and see neither rules nor hooks ([OFFLOAD], [HW_OFFLOAD])."""
