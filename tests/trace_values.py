@@ -49,10 +49,10 @@ ACCEPT_MARK = 0x10000
 WORKLOAD = "cali1a2b"
 
 
-def tcp(src: str, dst: str, sport: int = 40000, dport: int = 80) -> Packet:
+def tcp(src: str, dst: str, sport: int = 40000, dport: int = 80, ttl: int = 64) -> Packet:
     """A SYN."""
     source, target = parse_address(src), parse_address(dst)
-    return Packet(source.family, source.value, target.value, 6, sport=sport, dport=dport, tcp_flags=2)
+    return Packet(source.family, source.value, target.value, 6, sport=sport, dport=dport, tcp_flags=2, ttl=ttl)
 
 
 PACKET = tcp("10.65.0.2", "10.65.0.3")
@@ -167,7 +167,7 @@ def _to_workload() -> Teller:
     )
     route = RouteDecision(RouteKind.UNICAST, f"10.65.0.3 dev {WORKLOAD}, table main", WORKLOAD, table="main")
     told.add(RouteStep("input", route, told.mark))
-    told.packet = replace(PACKET, ttl=63)
+    told.packet = tcp("10.65.0.2", "10.65.0.3", ttl=63)
     told.rule(Hook.FORWARD, FILTER, "FORWARD", 1)
     told.rule(Hook.FORWARD, FILTER, "cali-FORWARD", 1, 1)
     told.rule(Hook.FORWARD, FILTER, "cali-FORWARD", 2, 1)
@@ -253,14 +253,14 @@ PLAIN_RULES: Ruleset = ruleset(
 def translated() -> Walk:
     """A destination rewritten, a source port drawn at random, accepted by a policy, with a connection left behind."""
     told = Teller(rules=PLAIN_RULES)
-    after = replace(PACKET, dst=0x0A410009, dport=8080)
+    after = tcp("10.65.0.2", "10.65.0.9", dport=8080)
     told.packet = after
     told.rule(Hook.PREROUTING, NAT, "PREROUTING", 1, effect="destination becomes 10.65.0.9:8080")
     told.add(NatStep(Hook.PREROUTING, PACKET, after, "destination 10.65.0.3:80 becomes 10.65.0.9:8080", 0))
     told.add(NoteStep(Hook.FORWARD, "fragments are put together", 0))
     told.rule(Hook.FORWARD, FILTER, "FORWARD", 1, miss="no tokens")
     told.end(Hook.FORWARD, FILTER, "FORWARD", policy="ACCEPT")
-    left = replace(after, src=0x0A410001, sport=1024, ttl=63)
+    left = tcp("10.65.0.1", "10.65.0.9", 1024, 8080, 63)
     told.add(NatStep(Hook.POSTROUTING, after, left, "source 10.65.0.2:40000 becomes 10.65.0.1", 0, (1024, 65535)))
     decided = DecidedBy(Cause.CHAIN_POLICY, "policy of FORWARD in filter is ACCEPT", Hook.FORWARD, FILTER, "FORWARD")
     walked = _one(told, Verdict.ACCEPT, Disposition.FORWARDED, decided, out=Egress("eth1", left, 0, (1024, 65535)))
@@ -284,7 +284,7 @@ def rejected_or_not() -> Walk:
     let.rule(Hook.FORWARD, FILTER, "FORWARD", 1, reason="limit 3/hour has tokens left", effect="accepts")
     passed = Trace(
         PACKET, "eth0", Verdict.ACCEPT, Disposition.FORWARDED, _rule("FORWARD", 1), tuple(let.steps),
-        Egress("eth1", replace(PACKET, ttl=63), 0), conditions=condition("match", "limit 3/hour has tokens left"),
+        Egress("eth1", tcp("10.65.0.2", "10.65.0.3", ttl=63), 0), conditions=condition("match", "limit 3/hour has tokens left"),
         assumptions=("no conntrack table in the snapshot",),
     )  # fmt: skip
     no = Teller(rules=PLAIN_RULES)

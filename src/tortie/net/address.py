@@ -21,6 +21,9 @@ class IPFamily(Enum):
     V4 = 4
     V6 = 6
 
+    __hash__ = object.__hash__
+    """By identity: a family is part of nearly every key, and Enum's own hash is Python code."""
+
     @property
     def bits(self) -> int:
         """Width of an address in bits: 32 or 128."""

@@ -9,14 +9,13 @@ Bytes are read and written by `tortie.net.wire`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from tortie.net.address import IPFamily, format_address
 from tortie.net.protocol import ICMP, ICMPV6, PORT_PROTOCOLS, TCP, TCP_FLAGS, protocol_name
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(msgspec.Struct, frozen=True, gc=False):
     """An IPv4 or IPv6 packet; addresses are integers, `fragment_offset` counts units of 8 bytes."""
 
     family: IPFamily

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
 from tortie.net.protocol import ICMP, ICMPV6, SCTP, TCP
@@ -93,25 +95,29 @@ def answer_packet(packet: Packet) -> Packet | None:
     """What the receiver of a packet sends back: SYN+ACK, an echo reply, a datagram from its port."""
     if packet.transport is not None and packet.is_fragment:
         return None
-    back = replace(
+    back = structs.replace(
         packet, src=packet.dst, dst=packet.src, sport=packet.dport, dport=packet.sport, ttl=_HOP_LIMIT, options=b""
     )
     if packet.proto == TCP:
         acknowledged = (packet.tcp_seq + len(packet.payload) + 1) & 0xFFFFFFFF
         flags = _SYN | _ACK if packet.tcp_flags & _SYN else _ACK
-        return replace(back, tcp_flags=flags, tcp_seq=packet.tcp_ack, tcp_ack=acknowledged, tcp_options=b"", payload=b"")
+        return structs.replace(
+            back, tcp_flags=flags, tcp_seq=packet.tcp_ack, tcp_ack=acknowledged, tcp_options=b"", payload=b""
+        )
     if packet.proto in (ICMP, ICMPV6):
         v4 = packet.family is IPFamily.V4
         if not packet.is_icmp or packet.icmp_type not in (ICMP_OPENERS if v4 else ICMPV6_OPENERS):
             return None
-        return replace(back, icmp_type=(ICMP_INVERSE if v4 else ICMPV6_INVERSE)[packet.icmp_type])
+        return structs.replace(back, icmp_type=(ICMP_INVERSE if v4 else ICMPV6_INVERSE)[packet.icmp_type])
     if packet.proto == SCTP:
-        return replace(back, payload=_SCTP_INIT_ACK)
+        return structs.replace(back, payload=_SCTP_INIT_ACK)
     return back
 
 
 def following_packet(packet: Packet) -> Packet:
     """The sender's next packet once the answer is there: an ACK after a SYN, else one more like the first."""
     if packet.proto == TCP and packet.tcp_flags & _SYN:
-        return replace(packet, tcp_flags=_ACK, tcp_seq=(packet.tcp_seq + 1) & 0xFFFFFFFF, tcp_ack=1, tcp_options=b"")
+        return structs.replace(
+            packet, tcp_flags=_ACK, tcp_seq=(packet.tcp_seq + 1) & 0xFFFFFFFF, tcp_ack=1, tcp_options=b""
+        )
     return packet

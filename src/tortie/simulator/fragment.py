@@ -7,7 +7,7 @@ becomes whole, which is what the kernel makes of it (RFC 5722; ip_frag_queue).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tortie.net.packet import Packet
 from tortie.net.wire import format_packet, parse_packet

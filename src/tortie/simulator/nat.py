@@ -9,8 +9,10 @@ kernel; there the range of possible ports is handed back beside the port that th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+
+from msgspec.structs import replace
 
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet

@@ -7,7 +7,9 @@ ip_local_deliver, ip_output and their IPv6 counterparts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from tortie.net.address import IPFamily, format_address
 from tortie.netfilter.hook import Hook

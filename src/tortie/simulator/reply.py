@@ -7,7 +7,9 @@ could be sent is sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tortie.net.address import IPFamily, parse_address
 from tortie.net.error import InvalidInput
