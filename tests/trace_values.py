@@ -284,7 +284,8 @@ def rejected_or_not() -> Walk:
     let.rule(Hook.FORWARD, FILTER, "FORWARD", 1, reason="limit 3/hour has tokens left", effect="accepts")
     passed = Trace(
         PACKET, "eth0", Verdict.ACCEPT, Disposition.FORWARDED, _rule("FORWARD", 1), tuple(let.steps),
-        Egress("eth1", tcp("10.65.0.2", "10.65.0.3", ttl=63), 0), conditions=condition("match", "limit 3/hour has tokens left"),
+        Egress("eth1", tcp("10.65.0.2", "10.65.0.3", ttl=63), 0),
+        conditions=condition("match", "limit 3/hour has tokens left"),
         assumptions=("no conntrack table in the snapshot",),
     )  # fmt: skip
     no = Teller(rules=PLAIN_RULES)

@@ -37,15 +37,14 @@ def apply_edits(snapshot: Snapshot, commands: Iterable[str], family: IPFamily) -
 
 
 def _apply(snapshot: Snapshot, command: str, family: IPFamily) -> Snapshot:
-    program, _, rest = command.partition(" ")
+    program = command.partition(" ")[0].rsplit("/", 1)[-1]
     backend: Backend | None = None
     if not program.startswith("-"):
-        found = _PROGRAMS.get(program.rsplit("/", 1)[-1])
+        found = _PROGRAMS.get(program)
         if found is None:
-            raise InvalidInput(
-                f"not an iptables command: {program!r}", remedy=f"one of {', '.join(_PROGRAMS)}, or options alone"
-            )
-        (family, backend), command = found, rest
+            remedy = f"one of {', '.join(_PROGRAMS)}, or options alone"
+            raise InvalidInput(f"not an iptables command: {program!r}", remedy=remedy)
+        (family, backend), command = found, command.partition(" ")[2]
     old = _pick(snapshot, family, backend)
     new = apply_command(old, command)
     return replace(snapshot, rulesets=tuple(new if one is old else one for one in snapshot.rulesets))

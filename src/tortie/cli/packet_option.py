@@ -23,8 +23,9 @@ FRAME_TYPES: tuple[str, ...] = ("unicast", "broadcast", "multicast")
 _ECHO: dict[int, int] = {ICMP: 8, ICMPV6: 128}
 _FLAG_LETTERS: dict[str, int] = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "E": 64, "C": 128}
 _MORE_FLAGS: dict[str, int] = {"ECE": 64, "CWR": 128}
-_SCTP_INIT = b"\x01\x00\x00\x14" + bytes(16)
-"""An INIT chunk, without which conntrack calls a first packet INVALID (spec: netfilter 4.4)."""
+_FIRST_BODY: dict[int, bytes] = {SCTP: b"\x01\x00\x00\x14" + bytes(16), DCCP: bytes(8)}
+"""What a first packet must carry: SCTP an INIT chunk, else conntrack calls it INVALID (spec: netfilter 4.4), DCCP the
+rest of its sequence number and a service code (RFC 4340, 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,7 @@ def parse_packet_words(words: Iterable[str], given: Given) -> AskedPacket:
         notes.append("icmp between IPv6 addresses is read as ICMPv6")
     ports = _ports(proto, source_port, port, given, notes)
     fields: dict[str, Any] = _header_fields(family, given) | ports | _kind_fields(proto, given, notes)
-    packet = Packet(family=family, src=src.value, dst=dst.value, proto=proto, **fields)
-    packet = _with_body(packet, given)
+    packet = _build(family, src.value, dst.value, proto, fields, given)
     return AskedPacket(
         packet=packet,
         in_iface=given.get("in_iface"),
@@ -321,36 +321,28 @@ def _fragment(given: Given) -> tuple[int, bool]:
     return int(digits), text.endswith("+")
 
 
-def _with_body(packet: Packet, given: Given) -> Packet:
+def _build(family: IPFamily, src: int, dst: int, proto: int, fields: dict[str, Any], given: Given) -> Packet:
     """The packet with its payload, filled up to the length asked for."""
-    from dataclasses import replace
-
+    fields |= {"family": family, "src": src, "dst": dst, "proto": proto}
     body = _payload(given.get("payload"))
-    if packet.is_fragment and packet.family is IPFamily.V6:
+    later = bool(fields.get("fragment_offset"))
+    if "frag" in given and family is IPFamily.V6:
         from tortie.net.wire import fragment_header
 
         header = fragment_header(
-            packet.proto, offset=packet.fragment_offset, more=packet.more_fragments, identification=packet.identification
+            proto, offset=fields["fragment_offset"], more=fields["more_fragments"], identification=fields["identification"]
         )
-        packet = replace(packet, extensions=(header,))
-    plain = packet.proto not in PORT_PROTOCOLS and packet.proto not in _ECHO
-    if plain or packet.is_later_fragment:
-        packet = replace(packet, transport=body)
-    elif packet.proto == SCTP and not body:
-        packet = replace(packet, payload=_SCTP_INIT)
-    elif packet.proto == DCCP and not body:
-        packet = replace(packet, payload=bytes(8))
-    else:
-        packet = replace(packet, payload=body)
+        fields["extensions"] = (header,)
+    part = "transport" if later or (proto not in PORT_PROTOCOLS and proto not in _ECHO) else "payload"
+    fields[part] = body or _FIRST_BODY.get(proto, b"") if part == "payload" else body
+    packet = Packet(**fields)
     length = _number(given, "length", 0, 65535)
-    if length is None:
+    if length is None or length == packet.length:
         return packet
-    missing = length - packet.length
-    if missing < 0:
+    if length < packet.length:
         raise InvalidInput(f"this packet needs {packet.length} bytes, more than --length {length}")
-    if packet.transport is not None:
-        return replace(packet, transport=packet.transport + bytes(missing))
-    return replace(packet, payload=packet.payload + bytes(missing))
+    fields[part] += bytes(length - packet.length)
+    return Packet(**fields)
 
 
 # --- values ------------------------------------------------------------------------------------------------------

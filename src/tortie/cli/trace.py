@@ -141,11 +141,11 @@ def _write_json(told: _Told, earlier: _Told | None, request: TraceRequest) -> No
 
 def _write_text(told: _Told, earlier: _Told | None, request: TraceRequest) -> None:
     from tortie.cli.terminal import find_paper, write_lines
-    from tortie.cli.trace_text import edit_lines, flow_lines, note_lines, walk_lines
+    from tortie.cli.trace_text import edit_lines, flow_lines, walk_lines
     from tortie.simulator.summary import read_naming
 
     view = make_view(told.snapshot, request)
-    lines = [*walk_lines(told.first, view), *note_lines(told.notes)]
+    lines = list(walk_lines(told.first, view, notes=told.notes))
     if told.flow is not None:
         lines += flow_lines(told.flow, view, full=request.flow)
     if earlier is not None:

@@ -21,7 +21,7 @@ from tortie.simulator.flow import Flow
 from tortie.simulator.mark_layout import describe_mark
 from tortie.simulator.role import remarks
 from tortie.simulator.route_decision import RouteDecision, RouteKind
-from tortie.simulator.summary import Naming, describe_outcome, rule_text
+from tortie.simulator.summary import Naming, describe_ends, describe_outcome, rule_text
 from tortie.simulator.trace import (
     ChainStep,
     ConntrackStep,
@@ -61,35 +61,44 @@ class View:
     backends: bool = False
 
 
-def walk_lines(walk: Walk, view: View, *, label: str = "") -> Iterator[Line]:
-    """All outcomes of a walk; `label` is put before the packet."""
+def walk_lines(walk: Walk, view: View, *, label: str = "", notes: Iterable[str] = ()) -> Iterator[Line]:
+    """All outcomes of a walk; `label` is put before the packet, `notes` tell what was filled in. The last line sums up."""
     yield Line((*_label(label), *_packet_pieces(walk.trace)))
+    yield from note_lines(notes)
+    if len(walk.outcomes) == 1:
+        yield Line()
+        if not view.brief and (walk.trace.steps or walk.trace.answers):
+            yield from _way_lines(walk.trace, view)
+        yield from footer_lines(walk, view)
+        yield outcome_line(walk.trace, view.naming)
+        return
     for number, trace in enumerate(walk.outcomes, 1):
         yield Line()
-        if len(walk.outcomes) > 1:
-            yield from _outcome_heading(number, len(walk.outcomes), trace)
-        if not view.brief and (trace.steps or trace.answers):
-            yield from step_lines(trace.steps, view)
-            yield from answer_lines(trace, view)
-            yield Line()
+        yield from _outcome_heading(number, len(walk.outcomes), trace)
+        if not view.brief:
+            yield from _way_lines(trace, view)
         yield outcome_line(trace, view.naming)
-        yield from outcome_notes(trace)
-    if not walk.complete:
-        yield plain("There are more outcomes than these; decide some of them with --assume.", style=Style.DOUBT)
+    yield Line()
     yield from footer_lines(walk, view)
+    yield _sum_line(walk)
 
 
-def outcome_notes(trace: Trace) -> Iterator[Line]:
-    """What else there is to say of an outcome: ports drawn at random, a source not known, the sender's error."""
-    out = trace.out
-    if out is not None:
-        for what, ports in (("source", out.random_sport), ("destination", out.random_dport)):
-            if ports is not None:
-                yield plain(f"the {what} port is drawn at random from {ports[0]}-{ports[1]}", indent=2)
-        if not out.source_known:
-            yield plain("the source it leaves with is not known: the snapshot lacks the device's addresses", indent=2)
-    if trace.errno is not None:
-        yield plain(f"the sending program gets {trace.errno}", indent=2)
+def _way_lines(trace: Trace, view: View) -> Iterator[Line]:
+    yield from step_lines(trace.steps, view)
+    yield from answer_lines(trace, view)
+    yield Line()
+
+
+def _sum_line(walk: Walk) -> Line:
+    """One line for several outcomes: each fate with what it depends on."""
+    word = "NOT KNOWN" if walk.verdict is Verdict.UNKNOWN else "NOT CERTAIN"
+    fates: dict[str, list[str]] = {}
+    for trace in walk.outcomes:
+        conditions = " and ".join(condition.text for condition in trace.conditions if not condition.assumed)
+        fates.setdefault(trace.verdict.value, []).append(conditions)
+    parts = [f"{verdict} if {'; or if '.join(texts[:3])}" for verdict, texts in fates.items()]
+    more = "" if walk.complete else "; there are more outcomes than these"
+    return Line(((word, VERDICT_STYLES[walk.verdict]), (f": {'. '.join(parts)}{more}", Style.PLAIN)), hang=2)
 
 
 def note_lines(notes: Iterable[str]) -> Iterator[Line]:
@@ -108,7 +117,8 @@ def flow_lines(flow: Flow, view: View, *, full: bool) -> Iterator[Line]:
         if full:
             yield from walk_lines(walk, view, label=name)
             continue
-        yield Line((*_label(f"{name:<6}"), (str(walk.trace.packet), Style.PLAIN), (_way(walk.trace), Style.FAINT)), hang=8)
+        label = (f"{name + ':':<8}", Style.HEAD)
+        yield Line((label, (str(walk.trace.packet), Style.PLAIN), (_way(walk.trace), Style.FAINT)), hang=8)
         yield Line(outcome_line(walk.trace, view.naming).pieces, indent=8)
     style = {True: Style.GOOD, False: Style.BAD, None: Style.DOUBT}[flow.works]
     word = {True: "WORKS", False: "BROKEN", None: "NOT CERTAIN"}[flow.works]
@@ -135,7 +145,21 @@ def outcome_line(trace: Trace, naming: Naming) -> Line:
     while shouted < len(sentence) and (sentence[shouted].isupper() or sentence[shouted] == " "):
         shouted += 1
     cut = len(sentence[:shouted].rstrip())
-    return Line(((sentence[:cut], VERDICT_STYLES[trace.verdict]), (sentence[cut:], Style.PLAIN)), hang=2)
+    rest = "; ".join((sentence[cut:], *_remarks_on(trace)))
+    return Line(((sentence[:cut], VERDICT_STYLES[trace.verdict]), (rest, Style.PLAIN)), hang=2)
+
+
+def _remarks_on(trace: Trace) -> Iterator[str]:
+    """What else there is to say of an outcome: ports drawn at random, a source not known, the sender's error."""
+    out = trace.out
+    if out is not None:
+        for what, ports in (("source", out.random_sport), ("destination", out.random_dport)):
+            if ports is not None:
+                yield f"the {what} port is drawn at random from {ports[0]}-{ports[1]}"
+        if not out.source_known:
+            yield "the source it leaves with is not known, for the snapshot lacks the device's addresses"
+    if trace.errno is not None:
+        yield f"the sending program gets {trace.errno}"
 
 
 def footer_lines(walk: Walk, view: View) -> Iterator[Line]:
@@ -229,11 +253,14 @@ def _single(step: Step) -> Iterator[Line]:
             yield Line((("ROUTING", Style.HEAD), (f"  {step.stage}: {_routed(step.decision)}", Style.PLAIN)))
         case ConntrackStep():
             state = f"{step.state.value}: " if step.state is not None else ""
-            yield Line((("conntrack ", Style.NAME), (f"{state}{step.text}", Style.PLAIN)), indent=2)
+            text = step.text if step.text.startswith(state) else f"{state}{step.text}"
+            yield Line((("conntrack ", Style.NAME), (text, Style.PLAIN)), indent=2)
         case NatStep():
             ports = f" (port random in {step.random_ports[0]}-{step.random_ports[1]})" if step.random_ports else ""
-            style = Style.PLAIN if step.before != step.after else Style.FAINT
-            yield Line((("nat       ", Style.NAME), (f"{step.text}{ports}", style)), indent=2)
+            text, style = step.text, Style.FAINT
+            if step.before != step.after:
+                text, style = f"{describe_ends(step.before)} becomes {describe_ends(step.after)}", Style.PLAIN
+            yield Line((("nat       ", Style.NAME), (f"{text}{ports}", style)), indent=2)
         case NoteStep():
             yield Line((("·         ", Style.FAINT), (step.text, Style.PLAIN)), indent=2)
         case _:
@@ -303,7 +330,11 @@ def _notes(step: RuleStep, view: View) -> Iterator[str]:
     if step.mark != step.mark_before:
         meaning = describe_mark(step.mark, view.naming.marks, step.table)
         yield f"mark {step.mark_before:#x} -> {step.mark:#x}" + (f" ({meaning})" if meaning else "")
-    elif step.effect not in _OBVIOUS and not isinstance(step.rule.target, Jump | Goto):
+    elif (
+        step.effect not in _OBVIOUS
+        and not step.effect.startswith("mark stays")
+        and not isinstance(step.rule.target, Jump | Goto)
+    ):
         yield step.effect
 
 

@@ -80,7 +80,7 @@ _REMARK_REASONS: Mapping[str, str] = {
     " (nothing set the accept mark {accept})",
     "Drop if no policies passed packet": "no {direction} policy of {whose} allowed it or passed it on to the profiles"
     " (nothing set the accept mark {accept} or the pass mark {passed})",
-    "Configured DefaultEndpointToHostAction": "what workloads send to the node itself (DefaultEndpointToHostAction)",
+    "Configured DefaultEndpointToHostAction": "DefaultEndpointToHostAction, for what workloads send to the node itself",
     "Endpoint admin disabled": "{whose} is administratively down",
     "Unknown interface": "Calico knows no endpoint behind this interface, and drops what it does not know",
     "Unknown endpoint": "Calico knows no endpoint behind this interface, and drops what it does not know",
@@ -96,6 +96,12 @@ _REMARK_REASONS: Mapping[str, str] = {
 _ROLE_DROPS: Mapping[str, str] = {
     "isolation": "traffic between two container networks is not let through",
     "firewall": "kube-proxy's firewall chain drops it",
+}
+_PLACES: Mapping[Cause, str] = {
+    Cause.ROUTE: " by routing",
+    Cause.RP_FILTER: " by the reverse-path filter",
+    Cause.CONNTRACK: " by connection tracking",
+    Cause.NAT: " by address translation",
 }
 _DONE: Mapping[Disposition, str] = {
     Disposition.FORWARDED: "FORWARDED",
@@ -133,7 +139,8 @@ def describe_place(decided: DecidedBy) -> str:
         text += f" rule {decided.number}" if decided.number is not None else ""
         if decided.cause is Cause.CHAIN_POLICY:
             text += "'s policy"
-    return text
+        return text
+    return text + _PLACES.get(decided.cause, "")
 
 
 def describe_reason(trace: Trace, naming: Naming) -> str:
@@ -145,7 +152,8 @@ def describe_reason(trace: Trace, naming: Naming) -> str:
             return allowed
     rule = deciding_rule(trace, naming)
     if rule is None or decided.table is None or decided.chain is None:
-        return decided.text
+        decided_nothing = trace.verdict is Verdict.ACCEPT and decided.cause is Cause.CHAIN_POLICY
+        return f"no rule decided, and the {decided.text}" if decided_nothing else decided.text
     place = _Place(rule, decided.table, decided.chain, _endpoint_at(trace, deciding_step(trace), naming))
     reason = _rule_reason(place, trace, naming)
     return f"accepted{describe_place(decided)}, {reason}" if trace.verdict is Verdict.ACCEPT else reason
@@ -253,7 +261,7 @@ def _allowances(trace: Trace, naming: Naming) -> Iterator[str]:
         if role.kind in _POLICY_KINDS:
             yield f"allowed by {role.subject} ({words['direction']} of {words['whose']}, {where})"
         elif "Allow forwarded traffic by default" in remarks(step.rule):
-            yield f"no forward policy applies to {words['whose']} ({where})"
+            yield f"{words['whose']} has no policy for forwarded traffic, so it passes ({where})"
 
 
 def _tested_states(rule: Rule) -> frozenset[CtState]:

@@ -24,7 +24,8 @@ SENTENCES = {
     "cali1a2b allowed it (nothing set the accept mark 0x10000)",
     "forwarded": "FORWARDED out of cali1a2b: allowed by policy shop/web (ingress of workload cali1a2b, "
     "cali-pi-shop/default.web rule 1)",
-    "translated": "FORWARDED out of eth1 as 10.65.0.1:1024 > 10.65.0.9:8080: policy of FORWARD in filter is ACCEPT",
+    "translated": "FORWARDED out of eth1 as 10.65.0.1:1024 > 10.65.0.9:8080: no rule decided, and the policy of FORWARD in "
+    "filter is ACCEPT",
     "not-known": "UNKNOWN: the snapshot holds no routes for IPv4",
     "sent-and-refused": "REJECTED in FORWARD by filter FORWARD rule 2: `-p tcp -j REJECT --reject-with "
     'icmp-port-unreachable` "no web here"',
@@ -119,3 +120,17 @@ def test_the_deciding_rule_is_found_in_the_nodes_rules_when_no_steps_were_kept()
 def test_a_fate_outside_the_tables_names_the_hook(disposition: Disposition, verdict: Verdict, expected: str) -> None:
     where = DecidedBy(Cause.HEADER, "held until the other fragments arrive", Hook.INPUT)
     assert describe_fate(Trace(PACKET, "eth0", verdict, disposition, where)) == expected
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected"),
+    [
+        (Cause.ROUTE, "DROPPED by routing: why"),
+        (Cause.RP_FILTER, "DROPPED by the reverse-path filter: why"),
+        (Cause.CONNTRACK, "DROPPED by connection tracking: why"),
+        (Cause.SYSCTL, "DROPPED: why"),
+    ],
+)
+def test_what_is_no_rule_is_named_by_its_kind(cause: Cause, expected: str) -> None:
+    trace = Trace(PACKET, "eth0", Verdict.DROP, Disposition.DROPPED, DecidedBy(cause, "why"))
+    assert describe_outcome(trace, NAMING) == expected
