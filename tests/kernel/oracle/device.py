@@ -9,6 +9,7 @@ Sources: Documentation/networking/tuntap.rst, raw(7), net/netfilter/xt_owner.c (
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -22,7 +23,8 @@ from tortie.net.address import IPFamily, format_address
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_TAP, _IFF_NO_PI = 0x1, 0x2, 0x1000
-_SO_MARK, _IP_FREEBIND = 36, 15
+_SO_MARK = 36
+_FREEBIND = {IPFamily.V4: (socket.IPPROTO_IP, 15), IPFamily.V6: (socket.IPPROTO_IPV6, 78)}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _AF = {IPFamily.V4: socket.AF_INET, IPFamily.V6: socket.AF_INET6}
 _TAPPED = (socket.IPPROTO_TCP, socket.IPPROTO_UDP)
@@ -121,8 +123,10 @@ class LocalSender:
         if device:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
         if source:
-            raw.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-            raw.bind((format_address(family, source), 0))
+            raw.setsockopt(*_FREEBIND[family], 1)
+            with contextlib.suppress(OSError):
+                # A multicast address cannot be bound; the packet is then sent as from any socket.
+                raw.bind((format_address(family, source), 0))
         self._sockets[key] = raw
         return raw
 

@@ -107,7 +107,7 @@ class KernelNode:
                 self._saved_sysctls.append((name, self.namespace.read_sysctl(name)))
                 self.namespace.write_sysctls([(name, value)])
             if ip_sets:
-                self._run("ipset", "restore", text=ip_sets)
+                self._run("ipset", "restore", "-exist", text=ip_sets)
             for family, text in rules.items():
                 self._restore(family, self.backend, text)
         except (ToolFailed, OSError) as error:

@@ -62,12 +62,18 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class KernelWalk:
-    """The steps of one packet in order, and its bytes at the first and the last step (None without a step)."""
+    """The steps of one packet in order, and its bytes at the first and the last step (None without a step).
+
+    `first_mark` is its mark at the first step.
+    """
 
     origin: Origin
     steps: tuple[KernelStep, ...]
     first: bytes | None = None
     last: bytes | None = None
+    first_mark: int = 0
+    hooks: tuple[Hook, ...] = ()
+    """Where the packet was seen, in order and each stay once; also where the back-end under test has no chain."""
 
 
 @dataclass(frozen=True, slots=True)

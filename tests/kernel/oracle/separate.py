@@ -116,7 +116,11 @@ def separate(
 
 def _walk(group: _Group, steps: tuple[KernelStep, ...]) -> KernelWalk:
     seen = group.seen
-    return KernelWalk(group.origin, steps, seen[0] if seen else None, seen[-1] if seen else None)
+    if not seen:
+        return KernelWalk(group.origin, steps)
+    places = [sighting.step.hook for sighting in group.sightings]
+    hooks = tuple(hook for hook, before in zip(places, [None, *places], strict=False) if hook is not before)
+    return KernelWalk(group.origin, steps, seen[0], seen[-1], group.sightings[0].step.mark, hooks)
 
 
 def _legacy_groups(sightings: Sequence[Sighting], own_kind: Kind, local: bool) -> list[_Group]:

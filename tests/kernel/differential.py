@@ -1,0 +1,362 @@
+"""The kernel and the simulator asked the same questions, packet by packet.
+
+`Judge` runs scenarios on a real node and beside it in the simulator, which reads the node as any other: from what the
+tools print. Both keep their connections from packet to packet. The simulator may have several outcomes; the kernel has to
+agree with one, and that one's session goes on. Where the kernel draws a random port, the simulator is told which.
+
+`python -m tests.kernel.differential FILE` replays a scenario file and prints both accounts.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from tests.kernel.compare import compare_connections, compare_made, compare_own
+from tests.kernel.oracle.netlink import MessagesLost
+from tests.kernel.oracle.node import KernelNode, Refused
+from tests.kernel.oracle.outcome import EventKind, KernelWalk, Origin, Outcome
+from tests.kernel.oracle.separate import packet_kind
+from tests.kernel.recipe import Memory, make, read_packet
+from tests.kernel.scenario import Given, Scenario
+from tests.kernel.scenario_file import parse_scenario
+from tests.kernel.snapshot import parse_snapshot, read_texts
+from tortie.net.error import InvalidInput
+from tortie.net.packet import Packet
+from tortie.net.wire import format_packet
+from tortie.simulator.session import Session
+from tortie.simulator.skb import Socket
+from tortie.simulator.trace import Disposition, Trace, Verdict
+from tortie.simulator.walk import Arrival, Node, walk_all
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One packet on which the two disagree; `key` is None when the scenario as a whole is concerned."""
+
+    key: int | None
+    remarks: tuple[str, ...]
+    account: str
+    """Both sides' accounts, for people."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a scenario showed."""
+
+    packets: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+    """Why the simulator could not say, where it could not."""
+    mismatches: list[Mismatch] = field(default_factory=list)
+    refused: str | None = None
+    left_out: int = 0
+    """Recipes without an ingredient."""
+
+
+class Judge:
+    """Keeps one node alive for scenarios of the same topology and back-end; a context manager."""
+
+    def __init__(self) -> None:
+        self._node: KernelNode | None = None
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._node is not None:
+            self._node.close()
+            self._node = None
+
+    def judge(self, scenario: Scenario) -> Report:
+        """Runs one scenario on both sides; stops at its first mismatch."""
+        report = Report()
+        try:
+            node = self._node_for(scenario)
+            node.prepare(scenario.rules, scenario.ip_sets, scenario.sysctls)
+        except Refused as refusal:
+            report.refused = str(refusal)
+            return report
+        try:
+            _run(node, scenario, report)
+        except BaseException:
+            self._close()
+            raise
+        node.clear()
+        return report
+
+    def _node_for(self, scenario: Scenario) -> KernelNode:
+        node = self._node
+        if node is None or node.topology != scenario.topology or node.backend is not scenario.backend:
+            self._close()
+            node = self._node = KernelNode(scenario.topology, scenario.backend, drop_reasons=True)
+        return node
+
+
+def _run(node: KernelNode, scenario: Scenario, report: Report) -> None:
+    try:
+        simulated = Node.from_snapshot(parse_snapshot(read_texts(node)))
+    except InvalidInput as error:
+        report.mismatches.append(Mismatch(None, (f"the node's own text is refused: {error}",), ""))
+        return
+    session = simulated.session(clock_s=time.time())
+    memory = Memory()
+    for shot in scenario.shots:
+        given = make(shot.recipe, memory)
+        if given is None:
+            report.left_out += 1
+            continue
+        try:
+            outcome = node.inject(given)
+        except MessagesLost:
+            return
+        memory.keep(shot.key, given, outcome)
+        report.packets += 1
+        session.clock_s = time.time()
+        trial = _Trial(node, simulated, session, given, outcome)
+        if not trial.judge():
+            if trial.unknown:
+                report.unknown[trial.unknown] += 1
+            else:
+                report.mismatches.append(Mismatch(shot.key, tuple(trial.remarks), trial.account()))
+            return
+
+
+class _Trial:
+    """One packet: the kernel's outcome against every outcome of the simulator."""
+
+    def __init__(self, node: KernelNode, simulated: Node, session: Session, given: Given, outcome: Outcome) -> None:
+        self._node = node
+        self._simulated = simulated
+        self._session = session
+        self._given = given
+        self._outcome = outcome
+        self._backend = node.backend
+        self._answered: list[Trace] = []
+        self.trace: Trace | None = None
+        self.remarks: list[str] = []
+        self.unknown = ""
+        """Why the simulator could not say, when that is why nothing agreed."""
+
+    def judge(self) -> bool:
+        """True when one outcome of the simulator is what the kernel did; the session then has followed it."""
+        packet = read_packet(self._given.data)
+        if packet is None:
+            return self._judge_unread()
+        if not self._choose(self._arrival(packet)):
+            return False
+        return self._judge_local_answers() and self._judge_connections()
+
+    def _judge_unread(self) -> bool:
+        """Bytes that the parser refuses are bytes that no table of the kernel sees either."""
+        seen = self._outcome.own.steps or self._outcome.sent or self._outcome.delivered
+        if seen and self._given.in_iface is not None:
+            self.remarks.append("the packet is refused as unreadable, but the kernel handled it")
+            return False
+        return True
+
+    def _arrival(self, packet: Packet) -> Arrival:
+        given = self._given
+        if given.in_iface is not None:
+            return Arrival(packet, given.in_iface)
+        socket = Socket(uid=given.uid, gid=given.gid)
+        return Arrival(packet, None, mark=given.mark, out_iface=given.device or None, socket=socket)
+
+    def _choose(self, arrival: Arrival) -> bool:
+        result, sessions = walk_all(self._simulated, arrival, self._session, pick=self._pick)
+        best: tuple[list[str], Trace] | None = None
+        for trace, session in zip(result.outcomes, sessions, strict=True):
+            remarks = self._differences(trace, session)
+            if not remarks:
+                session.commit()
+                self.trace = trace
+                return True
+            if best is None or len(remarks) < len(best[0]):
+                best = remarks, trace
+        assert best is not None
+        self.remarks, self.trace = best
+        doubtful = [trace for trace in result.outcomes if trace.verdict is Verdict.UNKNOWN]
+        if doubtful:
+            self.unknown = doubtful[0].decided_by.text
+        return False
+
+    def _pick(self, low: int, high: int) -> int:
+        """The port that the kernel drew, as far as its new connection tells."""
+        for event in self._outcome.events:
+            if event.kind is EventKind.NEW:
+                for key in (event.entry.reply.dst_key, event.entry.reply.src_key):
+                    if low <= key <= high:
+                        return key
+        return low
+
+    def _differences(self, trace: Trace, session: Session) -> list[str]:
+        remarks = compare_own(self._outcome, trace, self._backend, local=self._given.in_iface is None)
+        if trace.connection is not None:
+            entry = trace.connection
+            kernel = self._node.connections.find(entry.original, entry.zone_original)
+            remarks += compare_connections(kernel, entry)
+        return remarks + self._compare_answers(trace)
+
+    def _compare_answers(self, trace: Trace) -> list[str]:
+        """Pairs what the simulator says the node makes with what the kernel made, in order of kind."""
+        unpaired = list(self._outcome.walks[1:])
+        remarks: list[str] = []
+        for answer in _all_answers(trace):
+            kind = packet_kind(format_packet(answer.packet))
+            walk = next((one for one in unpaired if one.first is not None and packet_kind(one.first) is kind), None)
+            if walk is None:
+                if answer.steps and _seen_somewhere(answer):
+                    remarks.append(f"answer: the kernel made none, the simulator {answer.packet}")
+                continue
+            unpaired.remove(walk)
+            remarks += compare_made(walk, self._outcome.departures, answer, self._backend)
+        self._unpredicted = unpaired
+        if unpaired and trace.disposition is not Disposition.DELIVERED:
+            first = unpaired[0].first
+            made = read_packet(first) if first is not None else None
+            remarks.append(f"answer: the kernel made {made}, the simulator none")
+        return remarks
+
+    # --- packets of the node's own sockets -----------------------------------------------------------------------
+
+    def _judge_local_answers(self) -> bool:
+        for walk in self._unpredicted:
+            packet = read_packet(walk.first) if walk.first is not None else None
+            if packet is None:
+                continue
+            arrival = Arrival(packet, None, mark=walk.first_mark, socket=Socket(has_file=False))
+            result, sessions = walk_all(self._simulated, arrival, self._session, pick=self._pick)
+            best: list[str] | None = None
+            for trace, session in zip(result.outcomes, sessions, strict=True):
+                remarks = compare_made(walk, self._outcome.departures, trace, self._backend)
+                if not remarks:
+                    session.commit()
+                    self._answered.append(trace)
+                    break
+                best = remarks if best is None or len(remarks) < len(best) else best
+            else:
+                self.remarks = [f"local socket's {remark}" for remark in best or []]
+                self._answered.append(result.outcomes[0])
+                return False
+        return True
+
+    def _judge_connections(self) -> bool:
+        kernel, simulator = self._node.connection_count(), len(self._session.connections)
+        if kernel != simulator:
+            self.remarks.append(f"connections: kernel has {kernel}, simulator {simulator}")
+            return False
+        return True
+
+    # --- telling -------------------------------------------------------------------------------------------------
+
+    def account(self) -> str:
+        """Both accounts, line by line."""
+        lines = [f"packet {read_packet(self._given.data)} {_where(self._given)}", "kernel:"]
+        lines += [f"  {line}" for line in _outcome_lines(self._outcome)]
+        lines.append("simulator:")
+        if self.trace is not None:
+            lines += [f"  {line}" for line in _trace_lines(self.trace)]
+        for trace in self._answered:
+            lines += [f"  then {line}" for line in _trace_lines(trace)]
+        return "\n".join(lines)
+
+
+def _all_answers(trace: Trace) -> Iterator[Trace]:
+    for answer in trace.answers:
+        yield answer
+        yield from _all_answers(answer)
+
+
+def _seen_somewhere(answer: Trace) -> bool:
+    return answer.disposition is not Disposition.DROPPED or any(
+        getattr(step, "matched", False) or hasattr(step, "policy") for step in answer.steps
+    )
+
+
+def _where(given: Given) -> str:
+    if given.in_iface is not None:
+        return f"in {given.in_iface}"
+    words = ["local"]
+    for name in ("mark", "uid", "gid", "device", "bound"):
+        value = getattr(given, name)
+        if value:
+            words.append(f"{name} {value}")
+    return " ".join(words)
+
+
+def _outcome_lines(outcome: Outcome) -> Iterator[str]:
+    for walk in outcome.walks:
+        yield f"{walk.origin.value}: {_packet_text(walk)} " + " ".join(str(step) for step in walk.steps)
+    for departure in outcome.departures:
+        yield f"left by {departure.iface} ({departure.origin.value}): {read_packet(departure.data)}"
+    for delivery in outcome.delivered:
+        yield f"delivered ({delivery.origin.value}): {read_packet(delivery.data)}"
+    for event in outcome.events:
+        yield f"{event.kind.value} {event.entry}"
+    if outcome.errno or outcome.drops:
+        yield f"errno {outcome.errno}, drops {', '.join(outcome.drops)}"
+
+
+def _packet_text(walk: KernelWalk) -> str:
+    return str(read_packet(walk.first)) if walk.origin is not Origin.INJECTED and walk.first is not None else ""
+
+
+def _trace_lines(trace: Trace) -> Iterator[str]:
+    yield f"{trace.packet}: {trace.verdict.value} {trace.disposition.value}, {trace.decided_by.text}, errno {trace.errno}"
+    for step in trace.steps:
+        match step.__class__.__name__:
+            case "RuleStep":
+                if getattr(step, "matched", False):
+                    yield f"  {_attributes(step, 'hook', 'table', 'chain', 'number', 'effect', 'mark_before')}"
+            case "ChainStep":
+                yield f"  {_attributes(step, 'hook', 'table', 'chain', 'policy', 'number', 'mark')}"
+            case "ConntrackStep" | "NatStep" | "NoteStep":
+                yield f"  {_attributes(step, 'hook', 'text')}"
+            case _:
+                yield f"  {step}"
+    if trace.out is not None:
+        yield f"  out {trace.out.iface}: {trace.out.packet}"
+    if trace.connection is not None:
+        yield f"  {trace.connection}"
+    for condition in trace.conditions:
+        yield f"  condition: {condition.text}"
+    for answer in trace.answers:
+        for line in _trace_lines(answer):
+            yield f"  answer {line}"
+
+
+def _attributes(step: object, *names: str) -> str:
+    return " ".join(str(getattr(value := getattr(step, name), "value", value)) for name in names)
+
+
+def replay(path: Path) -> int:
+    """Judges a scenario file and prints what it shows; the exit code."""
+    with Judge() as judge:
+        report = judge.judge(parse_scenario(path.read_text()))
+    if report.refused:
+        print(f"refused: {report.refused}")
+        return 2
+    for mismatch in report.mismatches:
+        print(f"packet {mismatch.key}:", *mismatch.remarks, sep="\n  ")
+        print(mismatch.account)
+    print(f"{report.packets} packets, {len(report.mismatches)} mismatches, unknown: {dict(report.unknown)}")
+    return 1 if report.mismatches else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Replays every file named on the command line."""
+    if not arguments:
+        print("usage: python -m tests.kernel.differential FILE...", file=sys.stderr)
+        return 2
+    return max(replay(Path(name)) for name in arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
