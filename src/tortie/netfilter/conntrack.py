@@ -41,6 +41,8 @@ class TcpState(Enum):
     CLOSE = "CLOSE"
     SYN_SENT2 = "SYN_SENT2"
 
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class ConnEntry:

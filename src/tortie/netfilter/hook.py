@@ -17,6 +17,8 @@ class Hook(Enum):
     OUTPUT = "OUTPUT"
     POSTROUTING = "POSTROUTING"
 
+    __hash__ = object.__hash__
+
 
 class TableName(Enum):
     """The five tables of iptables."""

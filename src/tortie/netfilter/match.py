@@ -66,6 +66,8 @@ class Direction(Enum):
     ORIGINAL = "ORIGINAL"
     REPLY = "REPLY"
 
+    __hash__ = object.__hash__
+
 
 class Compare(Enum):
     """How a counter or hop limit is compared."""

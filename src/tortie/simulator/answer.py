@@ -37,3 +37,5 @@ class _HotDrop(Enum):
 
 HOTDROP: Final = _HotDrop.HOTDROP
 Answer: TypeAlias = bool | Doubt | Literal[_HotDrop.HOTDROP]
+Hindrance: TypeAlias = Doubt | Literal[_HotDrop.HOTDROP]
+"""Why a target could not do its work: nobody knows what it does, or the packet is too short for it and dropped."""

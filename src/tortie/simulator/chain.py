@@ -29,7 +29,7 @@ from tortie.netfilter.target import (
     Target,
     TraceTarget,
 )
-from tortie.simulator.answer import Answer, Doubt, DoubtKind
+from tortie.simulator.answer import Answer, Doubt, DoubtKind, Hindrance
 from tortie.simulator.choice import Choice
 from tortie.simulator.context import Context
 from tortie.simulator.match import compile_match, explain_match, is_stateful
@@ -61,7 +61,7 @@ class CompiledRule:
     context: Context
     act: int = _CONTINUE
     chain: CompiledChain | None = None
-    effect: Callable[[Skb], Doubt | None] | None = None
+    effect: Callable[[Skb], Hindrance | None] | None = None
     terminal: Terminal | None = None
 
     @property
@@ -76,19 +76,30 @@ class CompiledChain:
 
     source: Chain
     table: CompiledTable
-    _rules: tuple[CompiledRule, ...] | None = None
+    name: str = ""
+    compiled: tuple[CompiledRule, ...] | None = None
+    policies: dict[Hook, DecidedBy] = field(default_factory=dict)
 
-    @property
-    def name(self) -> str:
-        """The chain's name."""
-        return self.source.name
+    def __post_init__(self) -> None:
+        self.name = self.source.name
 
-    @property
     def rules(self) -> tuple[CompiledRule, ...]:
         """The compiled rules."""
-        if self._rules is None:
-            self._rules = tuple(self.table.compile_rule(self.name, i, rule) for i, rule in enumerate(self.source.rules, 1))
-        return self._rules
+        found = self.compiled
+        if found is None:
+            numbered = enumerate(self.source.rules, 1)
+            found = self.compiled = tuple(self.table.compile_rule(self.name, number, rule) for number, rule in numbered)
+        return found
+
+    def policy_decides(self, hook: Hook) -> DecidedBy:
+        """Names the policy of a built-in chain as what decided."""
+        found = self.policies.get(hook)
+        if found is None:
+            table = self.table
+            text = f"policy of {self.name} in {table.name.value} is {self.source.policy or 'ACCEPT'}"
+            found = DecidedBy(Cause.CHAIN_POLICY, text, hook, table.name, self.name, None, table.backend)
+            self.policies[hook] = found
+        return found
 
 
 @dataclass(slots=True, eq=False)
@@ -101,18 +112,17 @@ class CompiledTable:
     snapshot: Snapshot
     router: Router
     chains: dict[str, CompiledChain] = field(default_factory=dict)
+    bases: dict[Hook, CompiledChain] = field(default_factory=dict)
+    """The built-in chain of each hook."""
 
     def __post_init__(self) -> None:
         self.chains = {name: CompiledChain(chain, self) for name, chain in self.source.chains.items()}
+        self.bases = {hook: self.chains[hook.value] for hook in Hook if hook.value in self.chains}
 
     @property
     def name(self) -> TableName:
         """The table's name."""
         return self.source.name
-
-    def at(self, hook: Hook) -> CompiledChain | None:
-        """The built-in chain of a hook."""
-        return self.chains.get(hook.value)
 
     def compile_rule(self, chain: str, number: int, rule: Rule) -> CompiledRule:
         """One rule of a chain of this table."""
@@ -159,11 +169,11 @@ class CompiledTable:
 
 def walk_table(run: Run, skb: Skb, table: CompiledTable, hook: Hook) -> None:
     """Walks a packet through a table at a hook; returns when the table accepts, raises `Ended` when it does not."""
-    base = table.at(hook)
+    base = table.bases.get(hook)
     if base is None:
         return
     keep = run.steps is not None
-    chain, rules, position = base, base.rules, 0
+    chain, rules, position = base, base.rules(), 0
     stack: list[tuple[CompiledChain, tuple[CompiledRule, ...], int]] = []
     while True:
         if position == len(rules):
@@ -187,9 +197,16 @@ def walk_table(run: Run, skb: Skb, table: CompiledTable, hook: Hook) -> None:
                 if act == _JUMP:
                     stack.append((chain, rules, position))
                 assert rule.chain is not None
-                chain, rules, position = rule.chain, rule.chain.rules, 0
+                chain = rule.chain
+                rules, position = chain.compiled or chain.rules(), 0
             elif act == _EFFECT:
-                _run_effect(run, skb, hook, chain, rule, len(stack))
+                if keep:
+                    _run_effect(run, skb, hook, chain, rule, len(stack))
+                else:
+                    assert rule.effect is not None
+                    doubt = rule.effect(skb)
+                    if doubt is not None:
+                        _settle_effect(run, hook, chain, rule, doubt)
             elif act == _RETURN:
                 if keep:
                     _note_hit(run, skb, hook, chain, rule, len(stack), effect="returns")
@@ -245,7 +262,21 @@ def _run_effect(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: Comp
         effect = describe_effect(rule.rule.target, mark, packet, skb)
         _note_hit(run, skb, hook, chain, rule, depth, effect=effect, mark_before=mark, reason=reason)
     if doubt is not None:
+        _settle_effect(run, hook, chain, rule, doubt)
+
+
+def _settle_effect(run: Run, hook: Hook, chain: CompiledChain, rule: CompiledRule, doubt: Hindrance) -> None:
+    """A target that did not do its work: it dropped a packet too short for it, or nobody knows what it does."""
+    if isinstance(doubt, Doubt):
         _continue_or_unknown(run, hook, chain, rule, doubt.why)
+    else:
+        raise Ended(Verdict.DROP, _hotdrop_decides(hook, chain, rule, "target"), errno="EPERM")
+
+
+def _hotdrop_decides(hook: Hook, chain: CompiledChain, rule: CompiledRule, what: str) -> DecidedBy:
+    text = f"the packet is too short for the {what} of this rule, which drops it"
+    table = chain.table
+    return DecidedBy(Cause.HOTDROP, text, hook, table.name, chain.name, rule.number, table.backend)
 
 
 def _run_opaque(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: CompiledRule, depth: int) -> bool:
@@ -271,12 +302,10 @@ def _continue_or_unknown(run: Run, hook: Hook, chain: CompiledChain, rule: Compi
 
 def _apply_policy(run: Run, skb: Skb, hook: Hook, base: CompiledChain) -> None:
     policy = base.source.policy or "ACCEPT"
-    table = base.table
     if run.steps is not None:
-        number = len(base.rules) + 1
+        table, number = base.table, len(base.rules()) + 1
         run.steps.append(ChainStep(hook, table.name, base.name, number, policy, skb.mark, skb.packet, 0, table.backend))
-    text = f"policy of {base.name} in {table.name.value} is {policy}"
-    where = DecidedBy(Cause.CHAIN_POLICY, text, hook, table.name, base.name, None, table.backend)
+    where = base.policy_decides(hook)
     if policy == "DROP":
         raise Ended(Verdict.DROP, where, errno="EPERM")
     _decide(run, where)
@@ -300,10 +329,7 @@ def _settle(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: Compiled
     """
     position = rule.tests.index(test)
     if not isinstance(answer, Doubt):
-        text = "the packet is too short for a match of this rule, which drops it"
-        table = chain.table
-        where = DecidedBy(Cause.HOTDROP, text, hook, table.name, chain.name, rule.number, table.backend)
-        raise Ended(Verdict.DROP, where, errno="EPERM")
+        raise Ended(Verdict.DROP, _hotdrop_decides(hook, chain, rule, "match"), errno="EPERM")
     for later in range(position + 1, len(rule.tests)):
         if is_stateful(rule.matches[later]):
             break
@@ -385,5 +411,5 @@ def _note_miss(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: Compi
 def _note_return(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, depth: int) -> None:
     assert run.steps is not None
     table = chain.table
-    number = len(chain.rules) + 1
+    number = len(chain.rules()) + 1
     run.steps.append(ChainStep(hook, table.name, chain.name, number, None, skb.mark, skb.packet, depth, table.backend))

@@ -163,7 +163,7 @@ def _stages(
         if table.source.opaque is not None:
             if table.name is not TableName.NAT or hook is not Hook.FORWARD:
                 found.append((table_priority(table.name, hook), _unread_stage(table, hook)))
-        elif table.name is not TableName.NAT and table.at(hook) is not None:
+        elif table.name is not TableName.NAT and hook in table.bases:
             found.append((table_priority(table.name, hook), _table_stage(node, table, hook)))
     if defragments and incoming:
         found.append((DEFRAG_PRIORITY, lambda run, skb: _defragment(run, skb, hook)))

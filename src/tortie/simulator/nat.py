@@ -93,6 +93,12 @@ def null_binding(
     session: Session, connection: Connection, manipulation: Manipulation, pick: PickPort
 ) -> tuple[int, int] | None:
     """Decides a side that no rule decided: the address stays, the source port only moves to resolve a clash."""
+    if not session.taken(connection.reply, connection.zone_reply, connection):
+        if manipulation is Manipulation.SOURCE:
+            connection.src_done = True
+        else:
+            connection.dst_done = True
+        return None
     address = connection.reply.dst if manipulation is Manipulation.SOURCE else connection.reply.src
     return decide(session, connection, manipulation, Wish(address, address), pick)
 

@@ -188,7 +188,7 @@ class Trace:
     steps: tuple[Step, ...] = ()
     out: Egress | None = None
     connection: ConnEntry | None = None
-    """The connection tracking entry after the packet, when there is one in the table."""
+    """The connection tracking entry after the packet, when there is one in the table; left out where no steps are kept."""
     conditions: tuple[Condition, ...] = ()
     assumptions: tuple[str, ...] = ()
     answers: tuple[Trace, ...] = field(default=())

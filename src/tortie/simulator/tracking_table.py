@@ -21,6 +21,8 @@ class TcpKind(Enum):
     ACK = "ACK"
     RST = "RST"
 
+    __hash__ = object.__hash__
+
 
 class TcpMove(Enum):
     """Moves that are not simply a new state."""

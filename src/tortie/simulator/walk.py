@@ -196,7 +196,7 @@ def _finish(run: Run, skb: Skb, in_iface: str | None, go: Callable[[], Arrived])
         decided_by,
         tuple(run.steps or ()),
         out,
-        connection.entry() if connection is not None and connection.confirmed else None,
+        connection.entry() if connection is not None and connection.confirmed and run.steps is not None else None,
         tuple(run.chooser.taken),
         tuple(run.assumptions),
         tuple(run.answers),
