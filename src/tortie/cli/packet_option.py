@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tortie.net.address import Address, IPFamily, parse_address
 from tortie.net.error import InvalidInput
-from tortie.net.packet import Packet
 from tortie.net.protocol import DCCP, ICMP, ICMPV6, PORT_PROTOCOLS, SCTP, TCP, TCP_FLAGS, parse_protocol, protocol_name
+
+if TYPE_CHECKING:
+    from tortie.net.packet import Packet
 
 DEFAULT_SOURCE_PORT = 40000
 """Source port of a packet about which nothing was said: an ordinary ephemeral one (32768 to 60999 on Linux)."""
@@ -323,6 +325,8 @@ def _fragment(given: Given) -> tuple[int, bool]:
 
 def _build(family: IPFamily, src: int, dst: int, proto: int, fields: dict[str, Any], given: Given) -> Packet:
     """The packet with its payload, filled up to the length asked for."""
+    from tortie.net.packet import Packet
+
     fields |= {"family": family, "src": src, "dst": dst, "proto": proto}
     body = _payload(given.get("payload"))
     later = bool(fields.get("fragment_offset"))

@@ -91,6 +91,9 @@ def _way_lines(trace: Trace, view: View) -> Iterator[Line]:
 
 def _sum_line(walk: Walk) -> Line:
     """One line for several outcomes: each fate with what it depends on."""
+    if walk.verdict not in (Verdict.UNKNOWN, Verdict.MAYBE):
+        word = {Verdict.ACCEPT: "GETS THROUGH", Verdict.DROP: "DROPPED", Verdict.REJECT: "REJECTED"}[walk.verdict]
+        return Line(((word, VERDICT_STYLES[walk.verdict]), (f" in all {len(walk.outcomes)} outcomes", Style.PLAIN)))
     word = "NOT KNOWN" if walk.verdict is Verdict.UNKNOWN else "NOT CERTAIN"
     fates: dict[str, list[str]] = {}
     for trace in walk.outcomes:

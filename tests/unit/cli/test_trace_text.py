@@ -67,6 +67,12 @@ def test_every_outcome_has_its_condition_and_a_way_to_choose_it() -> None:
     )
 
 
+def test_outcomes_that_agree_are_summed_up_as_one() -> None:
+    walk = trace_values.ALL["rejected-or-not"]
+    both = Walk((walk.outcomes[0], walk.outcomes[0]), walk.outcomes[0].verdict)
+    assert write_lines(walk_lines(both, VIEW), Paper()).splitlines()[-1] == "GETS THROUGH in all 2 outcomes"
+
+
 def test_probabilities_are_multiplied() -> None:
     walk = trace_values.ALL["rejected-or-not"]
     known = [

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tortie.cli.exit_code import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, verdict_exit_code
+from tortie.cli.main import COMMANDS, CommandGroup, main
+from tortie.net.error import InvalidInput
+from tortie.simulator.trace import Verdict
+
+HEAVY = (
+    "rich",
+    "msgspec",
+    "yaml",
+    "asyncio",
+    "pyroute2",
+    "jsonschema",
+    "tortie.simulator",
+    "tortie.codec",
+    "tortie.kernel",
+)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["trace", "--help"], ["nonsense"]], ids=" ".join)
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    """What makes `tortie --help` quick; how quick is measured by `make bench`."""
+    program = (
+        "import sys\nfrom tortie.cli.main import main\n"
+        f"try:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = found.stderr.split()
+    assert "tortie.cli.main" in loaded
+    assert [name for name in loaded if name in HEAVY or name.startswith(tuple(f"{heavy}." for heavy in HEAVY))] == []
+
+
+def run(command: Callable[[], None], *words: str) -> tuple[int, str]:
+    """Runs a command of a group like `main`, and returns exit code and stderr."""
+
+    class One(CommandGroup):
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            return click.Command("do", callback=command)
+
+    found = CliRunner().invoke(One("tortie"), words or ["do"])
+    return found.exit_code, found.stderr
+
+
+def test_bad_input_is_one_line_and_code_2() -> None:
+    def fail() -> None:
+        raise InvalidInput("no such table: filte", source="node/iptables-save", line=7, remedy="did you mean filter?")
+
+    assert run(fail) == (
+        EXIT_BAD_INPUT,
+        "tortie: node/iptables-save:7: no such table: filte (did you mean filter?)\n",
+    )
+
+
+def test_an_interrupt_ends_quietly() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    code, stderr = run(stop)
+    assert (code, stderr.strip()) == (EXIT_INTERRUPTED, "")
+
+
+def test_our_own_mistakes_are_not_hidden() -> None:
+    def fail() -> None:
+        raise ValueError("ours")
+
+    class One(CommandGroup):
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            return click.Command("do", callback=fail)
+
+    assert isinstance(CliRunner().invoke(One("tortie"), ["do"]).exception, ValueError)
+
+
+def test_a_reader_that_goes_away_is_no_error_to_shout_about() -> None:
+    program = (
+        "import click\nfrom tortie.cli.main import CommandGroup\n"
+        "class One(CommandGroup):\n"
+        "    def get_command(self, ctx, name):\n"
+        "        return click.Command('do', callback=lambda: [print('x' * 999) for _ in range(9999)])\n"
+        "One('tortie')(['do'])"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.stdout is not None and writer.stderr is not None
+    writer.stdout.read(10)
+    writer.stdout.close()
+    assert (writer.stderr.read(), writer.wait(30)) == (b"", EXIT_BROKEN_PIPE)
+    writer.stderr.close()
+
+
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["--nonsense"], ["trace", "--nonsense"], ["trace", "--mark"]], ids=" ".join
+)
+def test_words_that_mean_nothing_are_code_2(words: list[str]) -> None:
+    found = CliRunner().invoke(main, words)
+    assert found.exit_code == EXIT_BAD_INPUT
+    assert "Traceback" not in found.output
+    assert words[-1] in found.stderr
+
+
+def test_the_overview_names_every_command() -> None:
+    found = CliRunner().invoke(main, ["--help"])
+    assert found.exit_code == 0
+    assert all(name in found.stdout for name in COMMANDS)
+
+
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(main, ["--version"]).stdout.startswith("tortie, version ")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    found = CliRunner().invoke(main, [name, "--help"])
+    assert found.exit_code == 0
+    assert f"tortie {name} " in found.stdout.partition("Usage:")[2].partition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [(Verdict.ACCEPT, 0), (Verdict.DROP, 1), (Verdict.REJECT, 1), (Verdict.UNKNOWN, 3), (Verdict.MAYBE, 3)],
+)
+def test_every_verdict_has_an_exit_code(verdict: Verdict, code: int) -> None:
+    assert verdict_exit_code(verdict) == code
