@@ -7,6 +7,7 @@ blanks and indents what follows. Colour is used on a terminal unless NO_COLOR is
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -87,32 +88,33 @@ def _rows(line: Line, paper: Paper) -> Iterator[str]:
 
 def _broken(line: Line, paper: Paper) -> Iterator[str]:
     """The pieces broken at blanks where they are too long; a word longer than the paper is left whole."""
-    room = paper.width
     row: list[Piece] = []
-    used = line.indent
-    margin = line.indent
-    for word, style in _words(line):
-        bare = word.rstrip()
-        if room is not None and bare and row and used + len(bare) > room:
+    used = margin = line.indent
+    for word in _words(line):
+        bare = len("".join(text for text, _ in word).rstrip())
+        if paper.width is not None and bare and row and used + bare > paper.width:
             yield _paint(row, margin, paper)
             margin = line.indent + line.hang
             row, used = [], margin
-        row.append((word, style))
-        used += len(word)
+        row.extend(word)
+        used += sum(len(text) for text, _ in word)
     yield _paint(row, margin, paper)
 
 
-def _words(line: Line) -> Iterator[Piece]:
-    """Words with the blanks that follow them."""
+def _words(line: Line) -> Iterator[list[Piece]]:
+    """Words with the blanks that follow them; one that goes on in the next piece is one word."""
+    word: list[Piece] = []
+    ended = False
     for text, style in line.pieces:
-        start = 0
-        while start < len(text):
-            end = text.find(" ", start)
-            end = len(text) if end < 0 else end
-            while end < len(text) and text[end] == " ":
-                end += 1
-            yield text[start:end], style
-            start = end
+        for part in re.findall(r" +|[^ ]+", text):
+            blank = part.startswith(" ")
+            if ended and not blank:
+                yield word
+                word = []
+            word.append((part, style))
+            ended = blank
+    if word:
+        yield word
 
 
 def _paint(row: list[Piece], margin: int, paper: Paper) -> str:

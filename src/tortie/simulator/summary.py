@@ -15,7 +15,7 @@ from tortie.net.packet import Packet, describe_packet
 from tortie.netfilter.hook import TableName
 from tortie.netfilter.match import CommentMatch, ConntrackMatch, CtState, StateMatch
 from tortie.netfilter.rule import Rule, Ruleset
-from tortie.netfilter.target import Drop, Reject
+from tortie.netfilter.target import Drop, Jump, Reject
 from tortie.simulator.mark_layout import MarkLayout, read_mark_layout
 from tortie.simulator.role import Role, chain_role, remarks, service_names
 from tortie.simulator.trace import Cause, DecidedBy, Disposition, RuleStep, Trace, Verdict
@@ -93,6 +93,8 @@ _REMARK_REASONS: Mapping[str, str] = {
     "Allow forwarded traffic by default": "no forward policy applies to the host endpoint",
 }
 """Remarks that Felix 3.7 and kube-proxy put beside their rules, and what the rule means (spec: rules 3, 5, 6)."""
+_ASKING = frozenset({"Drop if no profiles matched", "Drop if no policies passed packet"})
+"""Remarks of rules that drop because all who were asked said nothing."""
 _ROLE_DROPS: Mapping[str, str] = {
     "isolation": "traffic between two container networks is not let through",
     "firewall": "kube-proxy's firewall chain drops it",
@@ -204,7 +206,8 @@ def _rule_reason(place: _Place, trace: Trace, naming: Naming) -> str:
     words = place.words(naming)
     for remark in remarks(place.rule):
         if remark in _REMARK_REASONS:
-            return _REMARK_REASONS[remark].format_map(words)
+            asked = ", ".join(_asked(place, trace, naming)) if remark in _ASKING else ""
+            return _REMARK_REASONS[remark].format_map(words) + (f"; asked: {asked}" if asked else "")
         if remark.endswith("has no endpoints"):
             return f"service {remark}"
     known = _role_reason(place, trace, naming, words)
@@ -213,6 +216,15 @@ def _rule_reason(place: _Place, trace: Trace, naming: Naming) -> str:
     remark = "; ".join(f'"{text}"' for text in remarks(place.rule))
     quoted = f"`{rule_text(place.rule, trace.packet.family)}`"
     return f"{quoted} {remark}" if remark else quoted
+
+
+def _asked(place: _Place, trace: Trace, naming: Naming) -> Iterator[str]:
+    """Policies and profiles that the deciding rule's chain jumped to, in order."""
+    for step in trace.steps:
+        if isinstance(step, RuleStep) and step.matched and (step.table, step.chain) == (place.table, place.chain):
+            role = naming.role(step.table, step.rule.target.chain) if isinstance(step.rule.target, Jump) else None
+            if role is not None and role.kind in _POLICY_KINDS:
+                yield role.subject
 
 
 def _role_reason(place: _Place, trace: Trace, naming: Naming, words: Mapping[str, str]) -> str | None:

@@ -19,9 +19,10 @@ NAMING = trace_values.NAMING
 
 SENTENCES = {
     "dropped-by-policy": "DROPPED in FORWARD by filter cali-tw-cali1a2b rule 7: no ingress policy of workload cali1a2b "
-    "allowed it or passed it on to the profiles (nothing set the accept mark 0x10000 or the pass mark 0x20000)",
+    "allowed it or passed it on to the profiles (nothing set the accept mark 0x10000 or the pass mark 0x20000); "
+    "asked: policy shop/web",
     "dropped-by-profile": "DROPPED in FORWARD by filter cali-tw-cali1a2b rule 9: no ingress policy or profile of workload "
-    "cali1a2b allowed it (nothing set the accept mark 0x10000)",
+    "cali1a2b allowed it (nothing set the accept mark 0x10000); asked: policy shop/web, profile of namespace shop",
     "forwarded": "FORWARDED out of cali1a2b: allowed by policy shop/web (ingress of workload cali1a2b, "
     "cali-pi-shop/default.web rule 1)",
     "translated": "FORWARDED out of eth1 as 10.65.0.1:1024 > 10.65.0.9:8080: no rule decided, and the policy of FORWARD in "

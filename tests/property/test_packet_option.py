@@ -1,0 +1,37 @@
+"""Whatever somebody writes into a batch, the answer is a packet for a wire, or one line that says why not."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tortie.cli.packet_option import PACKET_OPTIONS, parse_packet_words, split_words
+from tortie.net.error import InvalidInput
+from tortie.net.wire import format_packet
+
+PROTOCOLS = st.sampled_from(["tcp", "udp", "icmp", "icmpv6", "sctp", "dccp", "udplite", "esp", "gre", "58", "255", "x"])
+ENDS = st.sampled_from(["10.0.0.5", "10.0.0.5:80", "fd00::5", "[fd00::5]:80", "[fd00::5", "::", "10.0.0.5:", "a", "1:2:3"])
+VALUES = st.one_of(
+    st.sampled_from(
+        ["0", "1", "255", "65535", "0x10", "SYN", "S,A", "3/4", "echo-reply", "1480+", "0+", "8", "NEW", "", "é"]
+    ),
+    st.text(alphabet=st.characters(blacklist_characters="\"'\\", blacklist_categories=["Z", "C"]), max_size=6),
+)
+NAMES = st.sampled_from([name for option in PACKET_OPTIONS for name in option.names])
+OPTIONS = st.lists(st.tuples(NAMES, VALUES).map(" ".join), max_size=4).map(" ".join)
+LINES = st.one_of(st.tuples(PROTOCOLS, ENDS, ENDS, OPTIONS).map(" ".join), st.text(max_size=60))
+
+
+@settings(max_examples=500)
+@given(LINES)
+def test_a_line_is_a_packet_or_is_refused(line: str) -> None:
+    try:
+        asked = parse_packet_words(*split_words(line))
+    except InvalidInput as error:
+        refusal = str(error)
+    else:
+        refusal = ""
+    assert "\n" not in refusal
+    if refusal:
+        return
+    assert asked.packet.length == len(format_packet(asked.packet))
