@@ -47,6 +47,8 @@ class Hop:
     """The same for lookups that do not mind a lost carrier."""
     direct: bool
     """No gateway stands between the node and the destination."""
+    doubt: str = ""
+    """Why it is not known where this hop leads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -279,7 +279,7 @@ class Rules:
 class Policy4:
     """IPv4 lookups over rules and tables."""
 
-    __slots__ = ("_cache", "_default_exists", "_key", "_merged", "_missing", "_rules", "_tables", "dissects")
+    __slots__ = ("_cache", "_key", "_merged", "_missing", "_rules", "_tables", "dissects")
 
     def __init__(
         self, rules: tuple[PolicyRule, ...], tables: Mapping[str, Table4], merged: Table4, devices: Devices,
@@ -290,7 +290,6 @@ class Policy4:
         self._tables = tables
         self._merged = merged
         self._missing = missing
-        self._default_exists = "default" in tables
         self._key = _key(self._rules.rules, tos=True, src=False, oif=True)
         self._cache: dict[object, Found] = {}
         self.dissects = looks_into_packet(self._rules.rules)
@@ -305,9 +304,9 @@ class Policy4:
         return self._tables.get(name)
 
     @property
-    def merged(self) -> Table4:
-        """The tables local and main as one tree."""
-        return self._merged
+    def local(self) -> Table4 | None:
+        """What the kernel has as the table local: as long as no rule was changed, one tree with main."""
+        return self._tables.get("local") if self.custom else self._merged
 
     def lookup(self, flow: Flow, *, ignoring_carrier: bool = False) -> Found:
         """The answer for a flow."""
@@ -337,17 +336,10 @@ class Policy4:
         return replace(found, assumptions=(text,))
 
     def _lookup_untouched(self, flow: Flow, ignoring_carrier: bool) -> Found:
-        hit = self._merged.lookup(flow.dst, flow.tos, flow.oif, ignoring_carrier=ignoring_carrier)
-        if hit is not None and not hit[0].error:
-            return Found(entry=hit[0], number=hit[1])
-        # An error of main does not end the search when a table default exists.
-        error, entry = (hit[0].error, hit[0]) if hit is not None else ("EAGAIN", None)
-        if self._default_exists:
-            hit = self._tables["default"].lookup(flow.dst, flow.tos, flow.oif, ignoring_carrier=ignoring_carrier)
-            if hit is not None and not hit[0].error:
-                return Found(entry=hit[0], number=hit[1])
-            error, entry = (hit[0].error, hit[0]) if hit is not None else ("EAGAIN", None)
-        return Found("ENETUNREACH") if error == "EAGAIN" else Found(error, entry)
+        found = _found4(self._merged, flow, ignoring_carrier)
+        if found is None and "default" in self._tables:
+            found = _found4(self._tables["default"], flow, ignoring_carrier)
+        return found if found is not None else Found("ENETUNREACH")
 
 
 def _found4(table: Table4, flow: Flow, ignoring_carrier: bool) -> Found | None:

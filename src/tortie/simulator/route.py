@@ -12,7 +12,7 @@ interface joins by itself, the fate of multicast is UNKNOWN.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from tortie.net.address import IPFamily
@@ -21,7 +21,7 @@ from tortie.net.packet import Packet
 from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.answer import Doubt, DoubtKind
 from tortie.simulator.device import LOOPBACK, Devices, derive_local_routes
-from tortie.simulator.fib import Entry, Hop, Table4, Table6, compile_entry
+from tortie.simulator.fib import ERROR, Entry, Hop, Table4, Table6, compile_entry
 from tortie.simulator.policy import (
     MOST_CACHED,
     Flow,
@@ -55,8 +55,9 @@ class Router:
         self._settings = Settings(snapshot.sysctls, family)
         self.link_names = frozenset(self._devices.by_name)
         self._input_cache: dict[object, tuple[RouteDecision, ...]] = {}
-        tables = _Tables(snapshot, family, self._devices, self._settings)
         rules = snapshot.policy_rules.get(family)
+        custom = rules is not None and tuple(rules) != default_rules(family)
+        tables = _Tables(snapshot, family, self._devices, self._settings, custom=custom)
         self._rules_assumed = rules is None and family in snapshot.routes
         self._local_known = tables.local_known
         self._routes_known = family in snapshot.routes
@@ -247,7 +248,8 @@ class Router:
 class _Tables:
     """The routes of one family by table, and what is not known of them."""
 
-    def __init__(self, snapshot: Snapshot, family: IPFamily, devices: Devices, settings: Settings) -> None:
+    def __init__(self, snapshot: Snapshot, family: IPFamily, devices: Devices, settings: Settings, *, custom: bool) -> None:
+        """`custom` says that there are other policy rules than the kernel's own."""
         given = snapshot.routes.get(family)
         self.family = family
         self.given = given is not None
@@ -264,10 +266,16 @@ class _Tables:
             if route.table == "local" and route.type is RouteType.LOCAL and route.prefix.length == family.bits
         )
         self.custom_local = any(route.type is RouteType.LOCAL and route.protocol != "kernel" for route in routes)
-        make_hop = _hop_rule(devices, settings, self.own)
-        self.entries: dict[str, list[Entry]] = {}
+        self.entries: dict[str, list[Entry]] = self._compile(routes, _hop_rule(devices, settings, _plain_gateway))
+        if family is IPFamily.V4 and any(hop.gateway is not None for route in routes for hop in route.next_hops):
+            self.entries = self._compile(routes, _hop_rule(devices, settings, _own_gateways(self.entries, custom=custom)))
+
+    @staticmethod
+    def _compile(routes: Iterable[Route], make_hop: Callable[[Route, NextHop], Hop]) -> dict[str, list[Entry]]:
+        entries: dict[str, list[Entry]] = {}
         for route in routes:
-            self.entries.setdefault(route.table, []).append(compile_entry(route, make_hop))
+            entries.setdefault(route.table, []).append(compile_entry(route, make_hop))
+        return entries
 
     def missing(self, name: str) -> str:
         """Why a table is not known; empty when it is."""
@@ -280,16 +288,52 @@ class _Tables:
         return ""
 
 
-def _hop_rule(devices: Devices, settings: Settings, own: frozenset[int]) -> Callable[[Route, NextHop], Hop]:
+Gateway = Callable[[Route, NextHop], tuple[bool, str]]
+"""Whether a next hop is on the link after all, and why that is in doubt."""
+
+
+def _plain_gateway(route: Route, hop: NextHop) -> tuple[bool, str]:
+    return hop.gateway is None, ""
+
+
+def _own_gateways(entries: Mapping[str, list[Entry]], *, custom: bool) -> Gateway:
+    """Sees gateways that are the node itself, beyond which the kernel takes destinations to be on the link.
+
+    The kernel decided that when the route was added, by a search of the route's own table first (fib_check_nh_v4_gw in
+    net/ipv4/fib_semantics.c). With the tables main and local still being one, that search cannot miss own addresses.
+    """
+    usual = Table4([*entries.get("local", ()), *entries.get("main", ())])
+    known: dict[tuple[int, str | None], bool] = {}
+
+    def is_own(route: Route, hop: NextHop) -> tuple[bool, str]:
+        if hop.gateway is None or hop.onlink or hop.gateway.family is not IPFamily.V4:
+            return hop.gateway is None, ""
+        key = hop.gateway.value, hop.dev
+        answer = known.get(key)
+        if answer is None:
+            hit = usual.lookup(hop.gateway.value, 0, hop.dev or "", ignoring_carrier=True)
+            answer = known[key] = hit is not None and hit[0].route.type is RouteType.LOCAL
+        if not answer or (not custom and route.table in ("main", "local")):
+            return answer, ""
+        return True, f"the gateway {hop.gateway} is the node itself: what that means depends on when the route was added"
+
+    return is_own
+
+
+def _hop_rule(devices: Devices, settings: Settings, is_direct: Gateway) -> Callable[[Route, NextHop], Hop]:
     def make_hop(route: Route, hop: NextHop) -> Hop:
         local = route.type in (RouteType.LOCAL, RouteType.BROADCAST, RouteType.ANYCAST)
-        ignored = hop.linkdown and hop.dev is not None and settings.conf("ignore_routes_with_linkdown", hop.dev).value
+        ignored = bool(hop.linkdown and hop.dev is not None and settings.conf("ignore_routes_with_linkdown", hop.dev).value)
         # A dump marks a hop dead also when it only has no carrier and such hops are ignored.
         dead = hop.dead and not ignored
         if not local and route.next_hops and hop.dev is not None and not devices.is_up(hop.dev):
             dead = True
-        direct = hop.gateway is None or (hop.gateway.family is IPFamily.V4 and hop.gateway.value in own)
-        return Hop(hop, hop.dev, not dead and not ignored, not dead, direct)
+        direct, doubt = is_direct(route, hop)
+        if hop.dev is None and not ERROR.get(route.type):
+            doubt = "the route names no device"
+        elif hop.encap is not None:
+            doubt = f"the route wraps packets in a tunnel ({hop.encap}), which Tortie does not follow"
+        return Hop(hop, hop.dev, not dead and not ignored, not dead, direct, doubt)
 
     return make_hop
 

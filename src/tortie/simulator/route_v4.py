@@ -29,6 +29,7 @@ from tortie.simulator.source_address import select_v4
 
 _BROADCAST = 0xFFFFFFFF
 _ALL_HOSTS = 0xE0000001
+_LOCALHOST = 0x7F000001
 _IGMP = 2
 _MOST_MTU = 65535
 _FULL_CHECK = "no policy rule or local route was ever changed in this namespace, so sources are not looked up"
@@ -169,13 +170,17 @@ class Routing4:
         checked = self._check_group_source(packet, in_iface, mark)
         if checked.doubt:
             return unknown(checked.doubt)
+        joined = dst == _ALL_HOSTS and self._devices.is_up(in_iface)
         if checked.reason:
-            # An unjoined group is dropped as well, before its source is looked at.
-            return _martian(checked.why, checked.reason, checked.sysctl, checked.assumptions)
+            # A group not joined is dropped without a look at the source, so both ways the packet ends here.
+            decision = _martian(checked.why, checked.reason, checked.sysctl, checked.assumptions)
+            return decision if joined else replace(decision, drop_reason=None)
         routed = self._settings.conf("mc_forwarding", in_iface)
         if routed.value and not _is_local_multicast(dst):
             return unknown(f"multicast routing is on ({routed.name}), and the snapshot does not hold its table")
-        if dst != _ALL_HOSTS:
+        if not self._devices.is_up(in_iface):
+            return _martian(f"{in_iface} is down and in no group", "NOT_SPECIFIED")
+        if not joined:
             return unknown(f"the snapshot does not say whether {in_iface} has joined the group {_text(dst)}")
         text = f"{_text(dst)} is the group of all hosts, which every interface has joined"
         return RouteDecision(RouteKind.MULTICAST, f"{text} (source {_text(src)})", assumptions=checked.assumptions)
@@ -239,8 +244,8 @@ class Routing4:
     def _forward_by(
         self, packet: Packet, in_iface: str, mark: int, found: Found, hop: Hop, assumed: tuple[str, ...]
     ) -> RouteDecision:
-        if hop.iface is None:
-            return unknown(f"{self._describe(found)}: the route names no device")
+        if hop.doubt:
+            return unknown(f"{self._describe(found)}: {hop.doubt}")
         checked = self._validate_source(packet, packet.dst, hop.iface, in_iface, mark)
         if checked.doubt:
             return unknown(checked.doubt)
@@ -359,20 +364,15 @@ class Routing4:
             if not any_source and src not in self._own and not self.is_local(src):
                 return (_failed("ENETUNREACH", f"{_text(src)} is not an address of the node"),)
             if not oif and (is_multicast(dst) or dst == _BROADCAST):
-                named = self._owner(src)
-                if named is not None:
-                    return (self._out_without_route(flow, named, f"{_text(dst)} goes out where {_text(src)} lives"),)
-                if self._devices.known:
-                    return (_failed("ENETUNREACH", f"{_text(src)} is not an address of the node"),)
-                return (unknown(f"the snapshot does not say which device has {_text(src)}"),)
+                return self._out_where_source_lives(flow)
         if oif:
             early = self._bound(flow)
             if early is not None:
                 return (early,)
         if not dst:
             # BSD's way of naming oneself.
-            flow = flow._replace(dst=src or 0x7F000001, src=src or 0x7F000001)
-            return (RouteDecision(RouteKind.LOCAL, "0.0.0.0 means the node itself", LOOPBACK, flow.dst, source=flow.src),)
+            source = src or (self.select_source(oif, 0, "host") if oif else None) or _LOCALHOST
+            return (RouteDecision(RouteKind.LOCAL, "0.0.0.0 means the node itself", LOOPBACK, source, source=source),)
         return self._look_up_output(flow)
 
     def _bound(self, flow: Flow) -> RouteDecision | None:
@@ -386,7 +386,8 @@ class Routing4:
         return None
 
     def _out_without_route(self, flow: Flow, iface: str, why: str) -> RouteDecision:
-        source = flow.src or self.select_source(iface, 0, "link")
+        wider = is_multicast(flow.dst) and not _is_local_multicast(flow.dst)
+        source = flow.src or self.select_source(iface, 0, "global" if wider else "link")
         return self._finish_output(
             RouteDecision(RouteKind.UNICAST, why, iface, flow.dst, source=source, mtu=self._mtu(iface, None)), flow, None
         )
@@ -459,8 +460,8 @@ class Routing4:
     def _out_by(self, flow: Flow, found: Found, hop: Hop) -> RouteDecision:
         entry = found.entry
         assert entry is not None
-        if hop.iface is None:
-            return unknown(f"{self._describe(found)}: the route names no device")
+        if hop.doubt:
+            return unknown(f"{self._describe(found)}: {hop.doubt}")
         kind = RouteKind.BROADCAST if entry.route.type is RouteType.BROADCAST else RouteKind.UNICAST
         decision = self._by(found, hop, flow.dst, kind)
         source = flow.src or self._preferred_source(entry, hop)
@@ -500,16 +501,34 @@ class Routing4:
             return replace(decision, kind=RouteKind.MULTICAST, next_hop=next_hop, gateway=gateway, looped=looped)
         return replace(decision, looped=decision.kind is RouteKind.BROADCAST)
 
-    def _owner(self, address: int) -> str | None:
-        """The device an address belongs to, by its addresses or by the local table (__ip_dev_find)."""
-        for name, found in self._devices.addresses.items():
-            if any(own.prefix.address == address for own in found):
-                return name
-        table = self._policy.table("local")
-        hit = table.lookup(address, 0, "") if table is not None else None
-        if hit is None or hit[0].route.type is not RouteType.LOCAL or not hit[0].hops:
-            return None
-        return hit[0].hops[hit[1]].iface
+    def _out_where_source_lives(self, flow: Flow) -> tuple[RouteDecision, ...]:
+        """Groups and the limited broadcast leave by the device of their source; of several, by the one given it last."""
+        source, target = _text(flow.src), _text(flow.dst)
+        owners = self._owners(flow.src)
+        if not owners and not self._devices.known:
+            return (unknown(f"the snapshot does not say which device has {source}"),)
+        if not owners:
+            return (_failed("ENETUNREACH", f"{source} is not an address of the node"),)
+        decisions = tuple(self._out_without_route(flow, name, f"{target} goes out where {source} lives") for name in owners)
+        if len(decisions) == 1:
+            return decisions
+        return tuple(
+            replace(
+                one, option=f"@{name}", missing=True, condition=f"of {', '.join(owners)} {name} was given {source} last"
+            )
+            for one, name in zip(decisions, owners, strict=True)
+        )
+
+    def _owners(self, address: int) -> tuple[str, ...]:
+        """The devices that have an address, else the one that the local table names (__ip_dev_find)."""
+        owners = tuple(
+            name for name, found in self._devices.addresses.items() if any(a.prefix.address == address for a in found)
+        )
+        table = self._policy.local
+        hit = table.lookup(address, 0, "") if table is not None and not owners else None
+        if hit is not None and hit[0].route.type is RouteType.LOCAL and hit[0].hops:
+            return (hit[0].hops[hit[1]].iface or LOOPBACK,)
+        return owners
 
     # --- addresses ---------------------------------------------------------------------------------------------
 
@@ -524,7 +543,7 @@ class Routing4:
             return "BROADCAST"
         if is_multicast(address):
             return "MULTICAST"
-        table = self._policy.table("local") if self._policy.custom else self._policy.merged
+        table = self._policy.local
         hit = table.lookup(address, 0, "") if table is not None else None
         if hit is None or hit[0].error:
             return "UNICAST"

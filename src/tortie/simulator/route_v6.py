@@ -12,7 +12,7 @@ from dataclasses import replace
 from tortie.net.address import IPFamily, format_address
 from tortie.net.node import Route, RouteType
 from tortie.net.packet import Packet
-from tortie.net.protocol import PORT_PROTOCOLS
+from tortie.net.protocol import ICMPV6, PORT_PROTOCOLS
 from tortie.simulator.device import LOOPBACK, Devices
 from tortie.simulator.fib import Hop
 from tortie.simulator.policy import Flow, Found, Policy6, is_default_rule
@@ -70,6 +70,8 @@ class Routing6:
             return (self._refused(found, packet),)
         entry = found.entry
         assert entry is not None
+        if self._discards(entry.route, found.hop):
+            return (self._discarded(found, packet.dst),)
         if entry.route.type in _DELIVERED:
             return (self._decision(RouteKind.LOCAL, found),)
         if is_multicast(entry.route.prefix.address) and entry.route.prefix.length:
@@ -86,6 +88,17 @@ class Routing6:
             icmp=None if is_multicast(packet.dst) else ICMP_V6[found.errno], errno=found.errno,
             assumptions=found.assumptions,
         )  # fmt: skip
+
+    def _discards(self, route: Route, hop: Hop | None) -> bool:
+        """True for routes by way of `lo`, which the kernel keeps as refusing ones of no error (fib6_is_reject)."""
+        if hop is None or not self._devices.is_loopback(hop.iface or "") or _is_own(route):
+            return False
+        return not classify_v6(route.prefix.address)[0] & Kind6.LOOPBACK
+
+    def _discarded(self, found: Found, dst: int) -> RouteDecision:
+        icmp = None if is_multicast(dst) else ICMP_V6["ENETUNREACH"]
+        why = f"{self._describe(found)}: routes by way of lo refuse"
+        return replace(self._decision(RouteKind.NO_ROUTE, found), why=why, drop_reason="IP_INNOROUTES", icmp=icmp)
 
     def _group_input(self, found: Found, group: int, in_iface: str) -> RouteDecision:
         joined = self._is_member(group, in_iface)
@@ -110,7 +123,7 @@ class Routing6:
             forced = self._settings.conf("force_forwarding", in_iface)
             if not forced.value:
                 why = f"{self._describe(found)}; forwarding is off ({setting.name})"
-                return (RouteDecision(RouteKind.MARTIAN, why, drop_reason="NOT_SPECIFIED", sysctl=setting.name),)
+                return (RouteDecision(RouteKind.MARTIAN, why, drop_reason="IP_INADDRERRORS", sysctl=setting.name),)
         elif not setting.known:
             assumed = (*assumed, setting.assumption)
         return tuple(
@@ -124,9 +137,12 @@ class Routing6:
             return False
         if decision.gateway is not None and not classify_v6(decision.gateway.value)[0] & Kind6.LINK_LOCAL:
             return False
-        if not any(a.prefix.address >> 118 == 0x3FA for a in self._devices.addresses.get(in_iface, ())):
+        own = (a.prefix.address for a in self._devices.addresses.get(in_iface, ()) if not a.tentative)
+        sender = next((address for address in own if classify_v6(address)[0] & Kind6.LINK_LOCAL), None)
+        if sender is None:
             return False
-        back = self._policy.lookup(Flow(packet.src, 0, oif=in_iface), device=in_iface, strict=needs_device(packet.src))
+        flow = Flow(packet.src, sender, oif=in_iface, proto=ICMPV6)
+        back = self._policy.lookup(flow, device=in_iface, strict=needs_device(packet.src))
         return back.hop is not None and not back.errno and back.hop.value.gateway is None
 
     def _dissect(self, packet: Packet) -> tuple[int, int, int]:
@@ -139,19 +155,20 @@ class Routing6:
 
     # --- output ------------------------------------------------------------------------------------------------
 
-    def decide_output(self, flow: Flow) -> tuple[RouteDecision, ...]:
+    def decide_output(self, flow: Flow, *, bound: bool) -> tuple[RouteDecision, ...]:
         """The decision for a packet of the node itself; `flow.src` 0 lets the node choose its source."""
         if not flow.dst:
             flow = flow._replace(dst=1)
         if flow.oif and self._devices.known and flow.oif not in self._devices.by_name:
             return (RouteDecision(RouteKind.MARTIAN, f"there is no device {flow.oif}", errno="ENODEV"),)
-        found = self._look_up_output(flow)
+        found = self._look_up_output(flow, bound=bound)
         if flow.src or found.doubt:
             return self._finish_output(flow, found)
         return self._choose_source(flow, found)
 
-    def _look_up_output(self, flow: Flow) -> Found:
-        strict = bool(flow.oif) or needs_device(flow.dst)
+    def _look_up_output(self, flow: Flow, *, bound: bool) -> Found:
+        """ip6_route_output_flags."""
+        strict = (bool(flow.oif) and (bound or not flow.src)) or needs_device(flow.dst)
         return self._policy.lookup(flow, device=flow.oif, strict=strict, has_source=bool(flow.src))
 
     def _choose_source(self, flow: Flow, found: Found) -> tuple[RouteDecision, ...]:
@@ -160,7 +177,7 @@ class Routing6:
             source = self.select_source(None, flow.dst)
             if source is None:
                 return self._finish_output(flow, found)
-            again = self._look_up_output(flow._replace(src=source))
+            again = self._look_up_output(flow._replace(src=source), bound=True)
             return tuple(replace(one, source=source) for one in self._finish_output(flow, again))
         decisions = []
         for one in self._finish_output(flow, found):
@@ -184,7 +201,10 @@ class Routing6:
             )  # fmt: skip
         entry = found.entry
         assert entry is not None
-        if entry.route.type in _DELIVERED:
+        if self._discards(entry.route, found.hop):
+            # Sending goes well; the packet is thrown away after the OUTPUT tables (ip6_pkt_discard_out).
+            return (replace(self._discarded(found, flow.dst), drop_reason="IP_OUTNOROUTES", source=flow.src or None),)
+        if _is_own(entry.route):
             local = self._decision(RouteKind.LOCAL, found)
             return (
                 replace(local, iface=LOOPBACK, next_hop=flow.dst, source=flow.src or None, mtu=self._mtu(LOOPBACK, None)),
@@ -228,9 +248,11 @@ class Routing6:
         if found.errno or found.entry is None:
             # Without a route the kernel asks no further: an own address of another kind is not LOCAL then.
             return frozenset((types - {"LOCAL"}) | {"UNREACHABLE"})
+        if self._discards(found.entry.route, found.hop):
+            types.add("UNREACHABLE")
         if found.entry.route.type is RouteType.LOCAL and iface is None:
             types.add("LOCAL")
-        if found.entry.route.type is RouteType.ANYCAST:
+        if _is_anycast(found, address):
             types.add("ANYCAST")
         return frozenset(types)
 
@@ -257,10 +279,10 @@ class Routing6:
         found = self._policy.reverse(flow, device=device, strict=link_local, has_source=bool(source))
         if found.doubt:
             return found.doubt
-        if found.errno or found.entry is None or found.entry.route.type is RouteType.ANYCAST:
+        if found.errno or found.entry is None or self._discards(found.entry.route, found.hop):
             return False
-        if found.entry.route.type is RouteType.LOCAL:
-            return accept_local
+        if _is_own(found.entry.route):
+            return accept_local and found.entry.route.type is RouteType.LOCAL
         hop = found.hop
         return loose or (hop is not None and hop.iface == in_iface)
 
@@ -280,8 +302,8 @@ class Routing6:
     def _by(self, found: Found, dst: int, kind: RouteKind) -> RouteDecision:
         hop = found.hop
         assert found.entry is not None and hop is not None
-        if hop.iface is None:
-            return unknown(f"{self._describe(found)}: the route names no device")
+        if hop.doubt:
+            return unknown(f"{self._describe(found)}: {hop.doubt}")
         gateway = hop.value.gateway
         return replace(
             self._decision(kind, found), iface=hop.iface, next_hop=gateway.value if gateway is not None else dst,
@@ -312,6 +334,21 @@ class Routing6:
             found.entry.route, hop.value if hop is not None else None, found.rule,
             from_default=found.rule is None or is_default_rule(found.rule),
         )  # fmt: skip
+
+
+def _is_anycast(found: Found, address: int) -> bool:
+    """ipv6_anycast_destination: an anycast address, or the address of a prefix on the link."""
+    assert found.entry is not None
+    route, hop = found.entry.route, found.hop
+    if route.type is RouteType.ANYCAST and route.protocol == "kernel":
+        return True
+    on_link = hop is None or hop.value.gateway is None
+    return on_link and route.prefix.length < 127 and route.prefix.network.address == address
+
+
+def _is_own(route: Route) -> bool:
+    """True when packets by this route go to `lo`; of anycast routes only the kernel's own do (ip6_rt_get_dev_rcu)."""
+    return route.type is RouteType.LOCAL or (route.type is RouteType.ANYCAST and route.protocol == "kernel")
 
 
 def _describe_rule(found: Found) -> str:
