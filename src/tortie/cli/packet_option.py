@@ -48,7 +48,11 @@ PACKET_OPTIONS: tuple[WordOption, ...] = (
     WordOption(
         ("-i", "--in-iface"), "IFACE", "Device the packet arrives on; found by routing back to the source if not given."
     ),
-    WordOption(("-o", "--out-iface"), "IFACE", "Device it leaves by; only used where the snapshot has no routes."),
+    WordOption(
+        ("-o", "--out-iface"),
+        "IFACE",
+        "Device it leaves by, where the snapshot has no routes; for --local the one its socket is bound to.",
+    ),
     WordOption(
         ("-L", "--local"), "", "The node itself sends it (also when the source is one of its own addresses and no -i)."
     ),
