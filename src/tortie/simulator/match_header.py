@@ -12,7 +12,7 @@ from typing import TypeAlias
 from tortie.net.address import AddressMask, IPFamily, format_address
 from tortie.net.packet import Packet
 from tortie.net.protocol import protocol_name
-from tortie.net.wire import EXTENSION_HEADERS, FRAGMENT
+from tortie.net.wire import EXTENSION_HEADERS
 from tortie.netfilter.hook import Backend
 from tortie.netfilter.match import (
     DestinationMatch,
@@ -24,6 +24,7 @@ from tortie.netfilter.match import (
 )
 from tortie.simulator.answer import HOTDROP, Answer, Doubt, DoubtKind
 from tortie.simulator.context import Context
+from tortie.simulator.ipv6_header import protocol_behind
 from tortie.simulator.skb import Skb
 
 Holds: TypeAlias = Callable[[Skb], Answer]
@@ -150,29 +151,39 @@ def explain_interface(what: str, iface: str | None, name: str, *, inverted: bool
 
 
 def compile_protocol(match: ProtocolMatch, context: Context) -> Holds:
-    """`-p`: in IPv6 what stands behind the extension headers; a broken chain of those drops the packet (legacy)."""
+    """`-p`: in IPv6 what stands behind the extension headers.
+
+    A broken chain of those drops the packet in the legacy back-end and is a miss in nft, where AH counts as a protocol.
+    """
     number, inverted = match.number, match.inverted
     if context.family is IPFamily.V4:
         if number == 0:
             return never if inverted else always
         return (lambda skb: skb.packet.proto != number) if inverted else (lambda skb: skb.packet.proto == number)
-    broken: Answer = HOTDROP if context.backend is Backend.LEGACY else False
+    nft = context.backend is Backend.NFT
+    broken: Answer = False if nft else HOTDROP
 
     def test(skb: Skb) -> Answer:
-        proto = skb.packet.proto
-        if proto in EXTENSION_HEADERS:
-            return broken
+        packet = skb.packet
+        proto: int | None = packet.proto
+        if packet.extensions or proto in EXTENSION_HEADERS:
+            proto = protocol_behind(packet, stop_at_ah=nft)
+            if proto is None:
+                return broken
         return number == 0 or (proto == number) is not inverted
 
     return test
 
 
-def explain_protocol(match: ProtocolMatch, packet: Packet) -> str:
+def explain_protocol(match: ProtocolMatch, packet: Packet, context: Context) -> str:
     """Why a protocol test missed."""
     name = protocol_name(match.number)
-    if match.inverted:
-        return f"protocol is {name}"
-    return f"protocol is {protocol_name(packet.proto)}, not {name}"
+    seen: int | None = packet.proto
+    if context.family is IPFamily.V6:
+        seen = protocol_behind(packet, stop_at_ah=context.backend is Backend.NFT)
+    if seen is None:
+        return "the chain of extension headers is broken"
+    return f"protocol is {protocol_name(seen)}" + ("" if match.inverted else f", not {name}")
 
 
 def compile_fragment(match: FragmentMatch) -> Holds:
@@ -187,8 +198,3 @@ def explain_fragment(match: FragmentMatch, packet: Packet) -> str:
     if match.inverted:
         return f"the packet is a later fragment (offset {packet.fragment_offset * 8})"
     return "the packet is a first fragment" if packet.is_fragment else "the packet is no fragment"
-
-
-def has_fragment_header(packet: Packet) -> bool:
-    """True when an IPv6 packet carries a fragment header."""
-    return any(number == FRAGMENT for number, _ in packet.extensions)

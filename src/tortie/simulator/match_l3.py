@@ -27,9 +27,9 @@ from tortie.netfilter.match import (
 )
 from tortie.simulator.answer import Answer, Doubt, DoubtKind
 from tortie.simulator.context import Context
+from tortie.simulator.ipv6_header import transport_bytes
 from tortie.simulator.link_layer import frame_source, link_named
 from tortie.simulator.match_header import Holds
-from tortie.simulator.match_l4 import body
 from tortie.simulator.skb import Skb
 
 _ECE, _CWR = 64, 128
@@ -113,7 +113,7 @@ def compile_ecn(match: EcnMatch) -> Holds:
 def _tcp_flags(packet: Packet) -> int | None:
     if packet.transport is None:
         return packet.tcp_flags
-    raw = body(packet)
+    raw = transport_bytes(packet)
     return raw[13] if len(raw) >= _TCP_HEADER else None
 
 

@@ -13,7 +13,8 @@ a slow function. Sources: net/netfilter/xt_tcpudp.c, xt_multiport.c, net/ipv4/ne
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
@@ -32,7 +33,8 @@ from tortie.netfilter.match import (
 )
 from tortie.simulator.answer import HOTDROP, Answer
 from tortie.simulator.context import Context
-from tortie.simulator.match_header import Holds
+from tortie.simulator.ipv6_header import is_later_fragment, transport_bytes
+from tortie.simulator.match_header import Holds, always
 from tortie.simulator.skb import Skb
 from tortie.simulator.tcp_option import has_option
 
@@ -41,11 +43,6 @@ _TCP_HEADER, _UDP_HEADER, _ICMP_HEADER, _PORTS = 20, 8, 8, 4
 _FLAGS_AT = 13
 Check = Callable[[Packet], bool]
 """A test of fields that are there."""
-
-
-def body(packet: Packet) -> bytes:
-    """The bytes after the IP header of a packet that was not taken apart."""
-    return packet.transport if packet.transport is not None else packet.payload
 
 
 # --- TCP and UDP -------------------------------------------------------------------------------------------------
@@ -63,16 +60,16 @@ def compile_tcp(match: TcpMatch, context: Context) -> Holds:
     )
     trivial = not _tests_ports(match) and (flags is None or flags == Test(TcpFlagsTest(0, 0)))
     if context.backend is Backend.NFT and match.option is None and not trivial:
-        return _native(check, _bytes_needed(match, flags is not None))
+        return _native_tcp(match)
     drops_at = 1 if context.family is IPFamily.V4 else None
     with_option = match.option is not None
     early = _all([*_port_checks(match.source_ports, match.destination_ports), *([_flags_check(flags)] if flags else [])])
 
     def slow(packet: Packet) -> Answer:
-        if packet.fragment_offset:
-            # "Don't allow a fragment of TCP 8 bytes in": IPv6 counts the offset in bytes and never gets here.
+        if is_later_fragment(packet):
+            # Nobody normal sends a fragment 8 bytes into a TCP header. IPv6 counts the offset in bytes and lets it be.
             return HOTDROP if packet.fragment_offset == drops_at else False
-        raw = body(packet)
+        raw = transport_bytes(packet)
         if len(raw) < _TCP_HEADER:
             return HOTDROP
         if not early(_with_header(packet, raw)):
@@ -86,8 +83,8 @@ def compile_udp(match: UdpMatch, context: Context) -> Holds:
     """`-m udp`."""
     check = _all(_port_checks(match.source_ports, match.destination_ports))
     if context.backend is Backend.NFT and _tests_ports(match):
-        return _native(check, _bytes_needed(match, False))
-    return _quick_or(check, lambda packet: False if packet.fragment_offset else HOTDROP)
+        return _native(_native_ports(match), _bytes_needed(match))
+    return _quick_or(check, lambda packet: False if is_later_fragment(packet) else HOTDROP)
 
 
 def _quick_or(check: Check, slow: Callable[[Packet], Answer]) -> Holds:
@@ -98,11 +95,31 @@ def _quick_or(check: Check, slow: Callable[[Packet], Answer]) -> Holds:
     return test
 
 
-def _native(check: Check, needed: int) -> Holds:
+def _native_tcp(match: TcpMatch) -> Holds:
+    checks = _native_ports(match)
+    flags = match.flags
+    if flags is None or flags == Test(TcpFlagsTest(0, 0)):
+        return _native(checks, _bytes_needed(match))
+    return _native([*checks, _flags_check(flags)], _FLAGS_AT + 1)
+
+
+def _native_ports(match: TcpMatch | UdpMatch) -> list[Check]:
+    """The port tests that become native: of a full range there is nothing left, even when it is inverted."""
+    source, destination = (
+        None if ports is None or ports.value == _ALL_PORTS else ports
+        for ports in (match.source_ports, match.destination_ports)
+    )
+    return _port_checks(source, destination)
+
+
+def _native(checks: list[Check], needed: int) -> Holds:
     """The test as nft makes it: on the bytes where the header would be, as far as they are needed."""
+    if not checks:
+        return always
+    check = _all(checks)
 
     def slow(packet: Packet) -> Answer:
-        raw = body(packet)
+        raw = transport_bytes(packet)
         return len(raw) >= needed and check(_with_header(packet, raw))
 
     return _quick_or(check, slow)
@@ -115,14 +132,13 @@ def _with_header(packet: Packet, raw: bytes) -> Packet:
     return replace(packet, transport=None, sport=sport, dport=dport, tcp_flags=raw[_FLAGS_AT])
 
 
-def _bytes_needed(match: TcpMatch | UdpMatch, flags: bool) -> int:
-    if flags:
-        return _FLAGS_AT + 1
-    return 4 if match.destination_ports not in (None, Test(_ALL_PORTS)) else 2
+def _bytes_needed(match: TcpMatch | UdpMatch) -> int:
+    destination = match.destination_ports
+    return 4 if destination is not None and destination.value != _ALL_PORTS else 2
 
 
 def _tests_ports(match: TcpMatch | UdpMatch) -> bool:
-    """True when a port option says anything: a full range is as good as none."""
+    """True when a port option is stored: a full range is as good as none, unless it is inverted."""
     return any(ports not in (None, Test(_ALL_PORTS)) for ports in (match.source_ports, match.destination_ports))
 
 
@@ -193,7 +209,7 @@ def explain_udp(match: UdpMatch, packet: Packet) -> str:
 
 def no_header(packet: Packet) -> str:
     """Why a packet has no transport header to look at."""
-    if packet.fragment_offset:
+    if is_later_fragment(packet):
         return f"the packet is a later fragment (offset {packet.fragment_offset * 8}) without a transport header"
     return "the transport header is cut short"
 
@@ -227,11 +243,11 @@ def compile_icmp(match: IcmpMatch | Icmp6Match) -> Holds:
 
     def test(skb: Skb) -> Answer:
         packet = skb.packet
-        raw = packet.transport
-        if raw is None:
+        if packet.transport is None:
             return fits(packet.icmp_type, packet.icmp_code)
-        if packet.fragment_offset:
+        if is_later_fragment(packet):
             return False
+        raw = transport_bytes(packet)
         return fits(raw[0], raw[1]) if len(raw) >= _ICMP_HEADER else HOTDROP
 
     return test
@@ -263,9 +279,9 @@ def compile_multiport(match: MultiportMatch) -> Holds:
         check = lambda packet: (packet.sport in ports or packet.dport in ports) is not inverted  # noqa: E731
 
     def slow(packet: Packet) -> Answer:
-        if packet.fragment_offset:
+        if is_later_fragment(packet):
             return False
-        raw = body(packet)
+        raw = transport_bytes(packet)
         return check(_with_header(packet, raw)) if len(raw) >= _PORTS else HOTDROP
 
     return _quick_or(check, slow)

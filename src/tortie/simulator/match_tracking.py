@@ -103,7 +103,7 @@ def compile_state(match: StateMatch) -> Holds:
 
 
 def _state_test(states: frozenset[CtState], inverted: bool) -> Holds:
-    plain = frozenset(states - _NAT_STATES)
+    plain = tuple(states - _NAT_STATES)  # few, and a tuple compares by identity before it hashes
     src, dst = CtState.SNAT in states, CtState.DNAT in states
     if not src and not dst:
 

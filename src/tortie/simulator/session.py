@@ -32,8 +32,8 @@ class Session:
     """Connections, changed sets, recent lists and per-rule memory."""
 
     __slots__ = (
-        "_by_source", "_entries", "_parent", "_removed", "clock_s", "connections_known", "fragments", "memory", "recent",
-        "sets",
+        "_by_source", "_entries", "_parent", "_removed", "clock_s", "connections_known", "counted", "fragments", "memory",
+        "recent", "sets",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +56,8 @@ class Session:
         """`-m recent` lists: address to the times it was seen (seconds, on `clock_s`'s scale)."""
         self.memory: dict[Place, float] = {}
         """What stateful matches remember: counters of nth, bytes left of quota."""
+        self.counted: dict[Place, frozenset[tuple[int, ConnKey]]] = {}
+        """What each connlimit rule has counted: the masked address of its group, and the connection."""
         self.fragments: dict[tuple[str, int, int, int, int], tuple[Packet, ...]] = {}
         """Fragments waiting for the rest of their packet: place, source, destination, protocol, identification."""
         self.clock_s = clock_s
@@ -68,6 +70,8 @@ class Session:
             child.recent = {name: dict(seen) for name, seen in self.recent.items()}
         if self.memory:
             child.memory = dict(self.memory)
+        if self.counted:
+            child.counted = dict(self.counted)
         if self.fragments:
             child.fragments = dict(self.fragments)
         return child
@@ -85,6 +89,7 @@ class Session:
         parent.sets = self.sets
         parent.recent = self.recent
         parent.memory = self.memory
+        parent.counted = self.counted
         parent.fragments = self.fragments
 
     def replace_set(self, name: str, index: SetIndex) -> None:
@@ -146,7 +151,8 @@ class Session:
             for key in layer._removed:
                 merged.pop(key, None)
             merged.update(layer._entries)
-        return tuple(connection for connection, direction in merged.values() if direction is Direction.ORIGINAL)
+        # A connection from a port to itself has one tuple in both directions, found as REPLY.
+        return tuple({id(connection): connection for connection, _ in merged.values()}.values())
 
     def _lookup(self, key: ConnKey) -> tuple[Connection, Direction] | None:
         session: Session | None = self

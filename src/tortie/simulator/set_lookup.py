@@ -28,6 +28,7 @@ from tortie.simulator.ipset import (
     address_mask,
     mark_mask,
 )
+from tortie.simulator.ipv6_header import protocol_behind, transport_bytes
 from tortie.simulator.link_layer import frame_source
 from tortie.simulator.skb import Skb
 
@@ -185,17 +186,19 @@ def _read_destination(skb: Skb) -> int:
 
 def port_part(packet: Packet, source: bool) -> int | None:
     """Protocol and port of a packet as sets see them: type and code for ICMP, 0 for protocols without ports."""
-    proto = packet.proto
-    needed = _BYTES_OF_HEADER.get(proto)
-    if packet.family is IPFamily.V6 and (packet.fragment_offset or proto == _NO_NEXT_HEADER):
+    proto: int | None = packet.proto
+    if packet.family is IPFamily.V6:
+        proto = None if packet.fragment_offset else protocol_behind(packet)
+    if proto is None or proto == (0 if packet.family is IPFamily.V4 else _NO_NEXT_HEADER):
         return None
-    if needed is None or (proto == ICMPV6 and packet.family is IPFamily.V4 and packet.fragment_offset):
-        return proto << 16 if proto else None
-    raw = packet.transport
-    if raw is None:
+    needed = _BYTES_OF_HEADER.get(proto)
+    if needed is None or (proto == ICMPV6 and packet.fragment_offset):
+        return proto << 16
+    if packet.transport is None:
         if proto in (ICMP, ICMPV6):
             return proto << 16 | packet.icmp_type << 8 | packet.icmp_code
         return proto << 16 | (packet.sport if source else packet.dport)
+    raw = transport_bytes(packet)
     if packet.fragment_offset or len(raw) < needed:
         return None
     place = 0 if source or proto in (ICMP, ICMPV6) else 2
