@@ -1,0 +1,1 @@
+"""What Tortie costs, as ratios against the kernel's own tools in the same run: `make bench`."""

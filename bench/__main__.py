@@ -1,0 +1,34 @@
+"""Prints every figure: `python -m bench [NAME …]` runs all, or those whose name contains a word."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench import parsing, startup, tracing
+from bench.measure import Figure
+
+SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
+    "parsing": parsing.figures,
+    "tracing": tracing.figures,
+    "startup": startup.figures,
+}
+
+
+def main(words: list[str]) -> None:
+    """Runs the suites and prints a line a figure as soon as it is there."""
+    print(f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}; medians, one run")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, figures in SUITES.items():
+            if words and not any(word in name for word in words):
+                continue
+            for figure in figures(Path(folder)):
+                verdict = {True: "met", False: "MISSED", None: ""}[figure.met]
+                aim = f"   (aim: {figure.aim}) {verdict}" if figure.aim else ""
+                print(f"{figure.what:58} {figure.value}{aim}", flush=True)
+
+
+main(sys.argv[1:])
