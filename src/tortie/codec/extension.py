@@ -80,6 +80,8 @@ class Extension:
     options: tuple[Option, ...] = ()
     families: tuple[IPFamily, ...] = (IPFamily.V4, IPFamily.V6)
     constants: Mapping[str, Any] = field(default_factory=dict)
+    one_of: tuple[str, ...] = ()
+    """Fields of which at least one must be given."""
     build: Build | None = None
     take_apart: TakeApart | None = None
     by_name: Mapping[str, Option] = field(init=False)
@@ -128,8 +130,11 @@ def build_value(extension: Extension, given: Sequence[Given], family: IPFamily) 
 
 
 def fill_fields(filled: dict[str, Any], item: Given, family: IPFamily) -> None:
-    """Puts what one option says into the fields it names."""
+    """Puts what one option says into the fields it names; raises `InvalidInput` when another option filled them already."""
     option = item.option
+    for name in (*option.fields, *option.constants):
+        if name in filled and filled[name] is not None:
+            raise InvalidInput(f"--{option.name} cannot be used together with another option given before")
     value: Any = option.kind.read(item.argument, family) if option.kind else True
     if option.kind and option.kind.vacuous is not None and value == option.kind.vacuous and not item.inverted:
         return
@@ -152,6 +157,8 @@ def make(extension: Extension, filled: Mapping[str, Any]) -> Any:
         if item.name not in filled and item.default is MISSING:
             names = " or ".join(f"--{option.name}" for option in extension.options if item.name in _sets(option))
             raise InvalidInput(f"{extension.name} needs {names or item.name}")
+    if extension.one_of and not any(filled.get(name) for name in extension.one_of):
+        raise InvalidInput(f"{extension.name} needs an option")
     return extension.type(**filled)
 
 
@@ -183,7 +190,7 @@ def format_option(option: Option, value: Any, family: IPFamily, defaults: Mappin
     argument: Any = held[0] if len(held) == 1 else held
     if option.negation is Negation.TEST:
         inverted, argument = argument.inverted, argument.value
-        if option.kind and option.kind.vacuous is not None and argument == option.kind.vacuous:
+        if option.kind and option.kind.vacuous is not None and argument == option.kind.vacuous and not option.kind.inverts:
             return None
     elif option.negation is Negation.VALUE:
         inverted = not argument

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tortie.codec.kind import read_net
+from tortie.codec.kind import read_interface, read_net
 from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
 from tortie.net.protocol import parse_protocol, protocol_name
@@ -41,17 +41,11 @@ _OPTION_RANK: dict[str, int] = {option: rank for rank, option in enumerate(HEADE
 _BEHIND = len(HEADER_ORDER)
 
 
-def _read_interface(text: str) -> str:
-    if not 1 <= len(text.encode("utf-8", "surrogateescape")) <= 15:
-        raise InvalidInput(f"interface names have 1 to 15 characters: {text!r}")
-    return text
-
-
 _READERS: dict[str, Callable[[str, IPFamily, bool], HeaderMatch]] = {
     "-s": lambda text, family, inverted: SourceMatch(read_net(text, family), inverted),
     "-d": lambda text, family, inverted: DestinationMatch(read_net(text, family), inverted),
-    "-i": lambda text, family, inverted: InInterfaceMatch(_read_interface(text), inverted),
-    "-o": lambda text, family, inverted: OutInterfaceMatch(_read_interface(text), inverted),
+    "-i": lambda text, family, inverted: InInterfaceMatch(read_interface(text, family), inverted),
+    "-o": lambda text, family, inverted: OutInterfaceMatch(read_interface(text, family), inverted),
     "-p": lambda text, family, inverted: ProtocolMatch(parse_protocol(text), inverted),
 }
 
@@ -61,6 +55,19 @@ def read_header_option(option: str, argument: str, inverted: bool, family: IPFam
     if option == "-f":
         return FragmentMatch(inverted)
     return _READERS[option](argument, family, inverted)
+
+
+def is_vacuous(match: Match) -> bool:
+    """True for tests that the tools drop: any address, any protocol, any interface."""
+    match match:
+        case SourceMatch(net, False) | DestinationMatch(net, False):
+            return not net.mask
+        case InInterfaceMatch(name, False) | OutInterfaceMatch(name, False):
+            return name == "+"
+        case ProtocolMatch(number, False):
+            return number == 0
+        case _:
+            return False
 
 
 def read_header(words: Sequence[str], family: IPFamily) -> tuple[Match, ...]:
@@ -81,7 +88,9 @@ def read_header(words: Sequence[str], family: IPFamily) -> tuple[Match, ...]:
             argument = words[position]
             position += 1
         try:
-            found.append(read_header_option(option, argument, inverted, family))
+            match = read_header_option(option, argument, inverted, family)
+            if not is_vacuous(match):
+                found.append(match)
         except InvalidInput:
             if "," in argument and option in ("-s", "-d"):
                 raise

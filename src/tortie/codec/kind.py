@@ -31,13 +31,15 @@ from tortie.netfilter.match import IntRange
 class Kind:
     """How an argument of `words` words is read and written; both functions are handed the family.
 
-    `vacuous` is the value that tests nothing: the tools drop such an option and never print it.
+    `vacuous` is the value that tests nothing: the tools drop such an option and never print it, and lose its `!` too
+    unless `inverts`.
     """
 
     read: Callable[[str, IPFamily], Any]
     write: Callable[[Any, IPFamily], str]
     words: int = 1
     vacuous: Any = None
+    inverts: bool = False
 
 
 def read_number(text: str, low: int = 0, high: int = 0xFFFFFFFF) -> int:
@@ -62,16 +64,23 @@ def number(low: int = 0, high: int = 0xFFFFFFFF, form: str = "d", prefix: str = 
     return Kind(lambda text, _: read_number(text, low, high), lambda value, _: f"{prefix}{value:{form}}")
 
 
-def number_range(high: int, form: str = "d", *, separator: str = ":", vacuous: bool = False) -> Kind:
-    """`a`, `a:b`, `:b` or `a:`; one number prints alone. `vacuous` says that the full range is not printed."""
+def number_range(high: int, form: str = "d", *, separator: str = ":", vacuous: bool = False, upward: bool = False) -> Kind:
+    """`a`, `a:b`, `:b` or `a:`; one number prints alone.
+
+    `vacuous` says that the full range is not printed, `upward` that a range must not run backwards.
+    """
 
     def read(text: str, family: IPFamily) -> IntRange:
         low_text, joint, high_text = text.partition(separator)
         if not joint:
             value = read_number(text, 0, high)
             return IntRange(value, value)
-        low = read_number(low_text, 0, high) if low_text else 0
-        return IntRange(low, read_number(high_text, 0, high) if high_text else high)
+        found = IntRange(
+            read_number(low_text, 0, high) if low_text else 0, read_number(high_text, 0, high) if high_text else high
+        )
+        if upward and found.low > found.high:
+            raise InvalidInput(f"range runs backwards: {text!r}")
+        return found
 
     def write(value: IntRange, family: IPFamily) -> str:
         if value.low == value.high:
@@ -96,7 +105,7 @@ def _write_range(value: IntRange, family: IPFamily) -> str:
 
 
 def ports(protocol: str) -> Kind:
-    """`--dport` and `--sport` of one protocol: a port, or a range that may lack an end."""
+    """`--dport` and `--sport` of one protocol: a port, or a range that may lack an end; tcp and udp do not print all."""
     services = SERVICES[protocol]
 
     def read(text: str, family: IPFamily) -> IntRange:
@@ -110,7 +119,7 @@ def ports(protocol: str) -> Kind:
             raise InvalidInput(f"port range runs backwards: {text!r}")
         return IntRange(low, high)
 
-    return Kind(read, _write_range, vacuous=IntRange(0, 65535))
+    return Kind(read, _write_range, vacuous=IntRange(0, 65535) if protocol in ("tcp", "udp") else None)
 
 
 def _read_port_list(text: str, family: IPFamily) -> tuple[IntRange, ...]:
@@ -155,13 +164,20 @@ def words_of(*names: str) -> Kind:
     return choice({name: name for name in names})
 
 
-def name_list(names: Mapping[str, Any], build: Callable[[Any], Any] = tuple, *, any_case: bool = False) -> Kind:
-    """Names joined by commas, printed in the order of `names`; `build` makes the held value from the found ones."""
+def name_list(
+    names: Mapping[str, Any], build: Callable[[Any], Any] = tuple, *, any_case: bool = False, short: bool = False
+) -> Kind:
+    """Names joined by commas, printed in the order of `names`; `build` makes the held value from the found ones.
+
+    `short` lets the beginning of a name stand for it, in any case.
+    """
 
     def read(text: str, family: IPFamily) -> Any:
         found = set()
         for part in text.split(","):
-            name = part.upper() if any_case else part
+            name = part.upper() if any_case or short else part
+            if short:
+                name = next((full for full in names if part and full.startswith(name)), name)
             if name not in names:
                 raise InvalidInput(f"not one of {', '.join(names)}: {part!r}")
             found.add(name)
@@ -176,6 +192,25 @@ def name_list(names: Mapping[str, Any], build: Callable[[Any], Any] = tuple, *, 
 STRING = Kind(lambda text, _: text, lambda value, _: quote(value))
 """A string printed bare or quoted."""
 
+
+def read_interface(text: str, family: IPFamily) -> str:
+    """A device name, or the beginning of names with `+` behind it."""
+    if not 1 <= len(text.encode("utf-8", "surrogateescape")) <= 15:
+        raise InvalidInput(f"interface names have 1 to 15 characters: {text!r}")
+    return text
+
+
+def string(longest: int, *, empty: bool = False) -> Kind:
+    """A string that the tools cut to a number of bytes; only where said may it be empty."""
+
+    def read(text: str, family: IPFamily) -> str:
+        if not text and not empty:
+            raise InvalidInput("the text must not be empty")
+        return text.encode("utf-8", "surrogateescape")[:longest].decode("utf-8", "surrogateescape")
+
+    return Kind(read, STRING.write)
+
+
 RAW = Kind(lambda text, _: text, lambda value, _: value)
 """A name printed as it is, whatever it holds."""
 
@@ -188,6 +223,9 @@ def _read_mark(text: str, family: IPFamily) -> tuple[int, int]:
 def _write_mark(value: tuple[int, int], family: IPFamily) -> str:
     return f"{value[0]:#x}" if value[1] == 0xFFFFFFFF else f"{value[0]:#x}/{value[1]:#x}"
 
+
+INTERFACE = Kind(read_interface, RAW.write)
+"""A device name."""
 
 MARK = Kind(_read_mark, _write_mark)
 """Value and mask, the mask printed unless it is full."""
@@ -212,13 +250,24 @@ HOST = Kind(read_host, lambda value, family: format_address(family, value))
 """One address, held as an integer."""
 
 
+_NO_BITS = {"0", "0.0.0.0", "::", "00"}  # noqa: S104
+
+
 def read_net(text: str, family: IPFamily) -> AddressMask:
-    """Address with prefix length or mask; IPv4 also in the short forms that leave out trailing bytes."""
+    """Address with prefix length or mask; IPv4 also in the short forms that leave out trailing bytes.
+
+    As in libxtables, with an empty mask the address is not looked at (`any/0`).
+    """
+    head, slash, tail = text.partition("/")
+    if slash and tail in _NO_BITS:
+        return AddressMask(family, 0, 0)
+    if family is IPFamily.V4 and ":" in head and head.lower().startswith("::ffff:"):
+        text = head[7:] + slash + tail
     if family is IPFamily.V4 and ":" not in text:
-        head, slash, tail = text.partition("/")
         parts = head.split(".")
-        if len(parts) < 4 and all(part.isdigit() for part in parts):
-            text = ".".join([*parts, *["0"] * (4 - len(parts))]) + slash + tail
+        if len(parts) <= 4 and all(part.isascii() and part.isdigit() for part in parts):
+            numbers = [read_number(part, 0, 255) for part in parts]
+            text = ".".join(map(str, [*numbers, 0, 0, 0][:4])) + slash + tail
     net = parse_address_mask(text)
     _require(family, net.family, text)
     return net
@@ -237,11 +286,24 @@ def _write_host_mask(value: AddressMask, family: IPFamily) -> str:
 def _read_host_mask(text: str, family: IPFamily) -> AddressMask:
     head, slash, tail = text.partition("/")
     mask = read_net(f"{format_address(family, 0)}/{tail}", family).mask if slash else family.all_ones
-    return AddressMask(family, read_host(head, family), mask)
+    if mask_length(family, mask) is None:
+        mask = family.all_ones
+    return AddressMask(family, read_net(head, family).value, mask)
 
 
 HOST_MASK = Kind(_read_host_mask, _write_host_mask)
-"""Addresses of conntrack and policy: a full mask is not printed, and bits outside the mask stay as they were given."""
+"""Addresses of conntrack and policy: a full mask is not printed, and bits outside the mask stay as they were given.
+
+A mask with holes becomes a full one, as in libxtables 1.8.9.
+"""
+
+PREFIX = Kind(_read_host_mask, lambda value, family: f"{format_address(family, value.value)}/{_length(value)}")
+"""An address with a prefix length that is printed always; bits outside the mask stay as they were given."""
+
+
+def _length(value: AddressMask) -> int:
+    length = mask_length(value.family, value.mask)
+    return value.family.bits if length is None else length
 
 
 def _read_address_range(text: str, family: IPFamily) -> AddressRange:
@@ -259,7 +321,7 @@ MASK = Kind(read_host, lambda value, family: format_address(family, value))
 
 def _read_mac(text: str, family: IPFamily) -> bytes:
     parts = text.split(":")
-    if len(parts) != 6 or not all(len(part) == 2 for part in parts):
+    if len(parts) != 6 or not all(1 <= len(part) <= 2 for part in parts):
         raise InvalidInput(f"not a MAC address: {text!r}")
     try:
         return bytes(int(part, 16) for part in parts)

@@ -13,10 +13,10 @@ from tortie.codec.extension import Extension, Given, fill_fields, format_option,
 from tortie.codec.kind import (
     ADDRESS_RANGE,
     HOST_MASK,
+    INTERFACE,
     MAC,
     RAW,
     Kind,
-    name_list,
     number,
     number_range,
     read_host,
@@ -131,17 +131,23 @@ _ECN = Extension(
     "ecn",
     EcnMatch,
     (test("ecn-tcp-ece", None, "ece"), test("ecn-tcp-cwr", None, "cwr"), test("ecn-ip-ect", number(0, 3), "ect")),
+    one_of=("ece", "cwr", "ect"),
 )
 
 # --- addresses and devices ----------------------------------------------------------------------------------------
 
 _IPRANGE = Extension(
-    "iprange", IprangeMatch, (test("src-range", ADDRESS_RANGE, "source"), test("dst-range", ADDRESS_RANGE, "destination"))
+    "iprange",
+    IprangeMatch,
+    (test("src-range", ADDRESS_RANGE, "source"), test("dst-range", ADDRESS_RANGE, "destination")),
+    one_of=("source", "destination"),
 )
 _MAC = Extension("mac", MacMatch, (whole("mac-source", MAC, "address"),))
 
-_PKTTYPES = {"unicast": "unicast", "host": "unicast", "broadcast": "broadcast", "multicast": "multicast",
-             "otherhost": "otherhost"}  # fmt: skip
+_PKTTYPES = {
+    "unicast": "unicast", "host": "unicast", "broadcast": "broadcast", "bcast": "broadcast", "multicast": "multicast",
+    "mcast": "multicast", "otherhost": "otherhost",
+}  # fmt: skip
 
 
 def _read_pkttype(text: str, family: IPFamily) -> str:
@@ -157,7 +163,20 @@ ADDRESS_TYPES = (
     "NAT", "XRESOLVE",
 )  # fmt: skip
 """Address types of addrtype in printed order."""
-_ADDRESS_TYPE_LIST = name_list({name: name for name in ADDRESS_TYPES}, any_case=True)
+_IPV4_ONLY_TYPES = ("BROADCAST", "BLACKHOLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE")
+
+
+def _read_address_types(text: str, family: IPFamily) -> tuple[str, ...]:
+    found = set()
+    for part in text.upper().split(","):
+        name = next((name for name in ADDRESS_TYPES if part and name.startswith(part)), None)
+        if name is None or (family is IPFamily.V6 and name in _IPV4_ONLY_TYPES):
+            raise InvalidInput(f"not an address type of IPv{family.value}: {part!r}")
+        found.add(name)
+    return tuple(name for name in ADDRESS_TYPES if name in found)
+
+
+_ADDRESS_TYPE_LIST = Kind(_read_address_types, lambda value, _: ",".join(value))
 _ADDRTYPE = Extension(
     "addrtype",
     AddrtypeMatch,
@@ -167,6 +186,7 @@ _ADDRTYPE = Extension(
         plain("limit-iface-in", None, "limit_iface_in"),
         plain("limit-iface-out", None, "limit_iface_out"),
     ),
+    one_of=("source", "destination"),
 )
 _RPFILTER = Extension(
     "rpfilter",
@@ -183,24 +203,41 @@ _PHYSDEV = Extension(
     PhysdevMatch,
     (
         test("physdev-is-in", None, "is_in"),
-        test("physdev-in", RAW, "in_dev"),
+        test("physdev-in", INTERFACE, "in_dev"),
         test("physdev-is-out", None, "is_out"),
-        test("physdev-out", RAW, "out_dev"),
+        test("physdev-out", INTERFACE, "out_dev"),
         test("physdev-is-bridged", None, "is_bridged"),
     ),
+    one_of=("in_dev", "out_dev", "is_in", "is_out", "is_bridged"),
 )
 
 
-def _read_group(text: str, family: IPFamily) -> tuple[int, int]:
-    value, slash, mask = text.partition("/")
-    return read_number(value), read_number(mask) if slash else 0xFFFFFFFF
+def _named_number(name: str) -> Kind:
+    """Value and mask; 0 without a mask goes by the name it has in iproute2's tables."""
+
+    def read(text: str, family: IPFamily) -> tuple[int, int]:
+        if text == name:
+            return 0, 0xFFFFFFFF
+        value, slash, mask = text.partition("/")
+        return read_number(value), read_number(mask) if slash else 0xFFFFFFFF
+
+    def write(value: tuple[int, int], family: IPFamily) -> str:
+        number, mask = value
+        if mask != 0xFFFFFFFF:
+            return f"{number:#x}/{mask:#x}"
+        return f"{number:#x}" if number else name
+
+    return Kind(read, write)
 
 
-_GROUP = Kind(_read_group, lambda value, _: f"{value[0]:#x}" if value[1] == 0xFFFFFFFF else f"{value[0]:#x}/{value[1]:#x}")
+_GROUP = _named_number("default")
 _DEVGROUP = Extension(
-    "devgroup", DevgroupMatch, (test("src-group", _GROUP, "source"), test("dst-group", _GROUP, "destination"))
+    "devgroup",
+    DevgroupMatch,
+    (test("src-group", _GROUP, "source"), test("dst-group", _GROUP, "destination")),
+    one_of=("source", "destination"),
 )
-_REALM = Extension("realm", RealmMatch, (whole("realm", _GROUP, "value", "mask"),), families=V4)
+_REALM = Extension("realm", RealmMatch, (whole("realm", _named_number("cosmos"), "value", "mask"),), families=V4)
 
 # --- policy -------------------------------------------------------------------------------------------------------
 
@@ -238,6 +275,22 @@ _POLICY_HEAD = (
 _NEXT = replace(plain("next", None), repeatable=True)
 
 
+_DEEPEST_POLICY = 4
+
+
+def _check_policy(strict: bool, policy: str, elements: Sequence[PolicyElement]) -> None:
+    if len(elements) > 1 and not strict:
+        raise InvalidInput("policy allows --next only with --strict")
+    if len(elements) > _DEEPEST_POLICY:
+        raise InvalidInput(f"policy has up to {_DEEPEST_POLICY} elements")
+    if strict and (policy == "none" or PolicyElement() in elements):
+        raise InvalidInput("policy --strict needs --pol ipsec and an option in every element")
+    for element in elements:
+        tunnel = element.mode is not None and (element.mode.value == "tunnel") is not element.mode.inverted
+        if (element.tunnel_source or element.tunnel_destination) and not tunnel:
+            raise InvalidInput("policy takes tunnel addresses only with --mode tunnel")
+
+
 def _build_policy(given: Sequence[Given], family: IPFamily) -> PolicyMatch:
     head: dict[str, object] = {}
     elements: list[dict[str, object]] = [{}]
@@ -246,15 +299,14 @@ def _build_policy(given: Sequence[Given], family: IPFamily) -> PolicyMatch:
             elements.append({})
         else:
             fill_fields(head if item.option in _POLICY_HEAD else elements[-1], item, family)
-    if "direction" not in head or "policy" not in head:
-        raise InvalidInput("policy needs --dir and --pol")
-    strict = bool(head.get("strict", False))
-    if not strict and len(elements) > 1:
-        raise InvalidInput("policy allows --next only with --strict")
+    if "direction" not in head:
+        raise InvalidInput("policy needs --dir")
+    strict, policy = bool(head.get("strict", False)), str(head.get("policy", "ipsec"))
     built = tuple(PolicyElement(**element) for element in elements)  # type: ignore[arg-type]
-    if built == (PolicyElement(),):
+    _check_policy(strict, policy, built)
+    if built == (PolicyElement(),) or policy == "none":
         built = ()
-    return PolicyMatch(str(head["direction"]), str(head["policy"]), strict, built)
+    return PolicyMatch(str(head["direction"]), policy, strict, built)
 
 
 def _take_apart_policy(value: PolicyMatch, family: IPFamily) -> Iterable[str | None]:
@@ -336,14 +388,17 @@ def _write_bytecode(program: tuple[tuple[int, int, int, int], ...], family: IPFa
 _BPF = Extension(
     "bpf",
     BpfMatch,
-    (plain("bytecode", Kind(_read_bytecode, _write_bytecode), "program"), plain("object-pinned", RAW, "pinned")),
+    one_of=("program", "pinned"),
+    options=(plain("bytecode", Kind(_read_bytecode, _write_bytecode), "program"), plain("object-pinned", RAW, "pinned")),
 )
 
-_HEX_PART = re.compile(r"\|([^|]*)\|?|\\(.)|([^|\\])", re.DOTALL)
+_HEX_PART = re.compile(r"\|([^|]*)\||\\(.)|([^|\\])", re.DOTALL)
 
 
 def _read_hex_string(text: str) -> bytes:
     found = bytearray()
+    if _HEX_PART.sub("", text):
+        raise InvalidInput(f"a hex block does not end: {text!r}")
     for part in _HEX_PART.finditer(text):
         digits, escaped, char = part.groups()
         if digits is not None:
@@ -373,7 +428,10 @@ def _build_string(given: Sequence[Given], family: IPFamily) -> StringMatch:
     pattern = filled["pattern"]
     if isinstance(pattern, bytes) and not 1 <= len(pattern) <= 128:
         raise InvalidInput("string's pattern must have 1 to 128 bytes")
-    return StringMatch(**filled)  # type: ignore[arg-type]
+    found = StringMatch(**filled)  # type: ignore[arg-type]
+    if found.start > found.end:
+        raise InvalidInput("string's --from lies behind --to")
+    return found
 
 
 def _take_apart_string(value: StringMatch, family: IPFamily) -> Iterable[str | None]:

@@ -6,6 +6,8 @@ Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
 
 from tortie.codec.extension import (
     Extension,
@@ -33,13 +35,16 @@ from tortie.codec.kind import (
     name_list,
     number,
     number_range,
+    read_net,
     read_number,
+    read_port,
+    string,
     words_of,
 )
 from tortie.codec.match_transport import V4
-from tortie.codec.rate import HASHLIMIT_KIND, LIMIT_RATE, hashlimit_burst
+from tortie.codec.rate import LIMIT_RATE, HashRate, read_hash_rate
 from tortie.codec.words import quote_always
-from tortie.net.address import IPFamily
+from tortie.net.address import IPFamily, format_address, mask_length
 from tortie.net.error import InvalidInput
 from tortie.netfilter.match import (
     CgroupMatch,
@@ -66,7 +71,6 @@ from tortie.netfilter.match import (
     OsfMatch,
     OwnerMatch,
     QuotaMatch,
-    RateestMatch,
     RecentMatch,
     SetMatch,
     Side,
@@ -89,20 +93,30 @@ _STATUSES = {status.value: status for status in CtStatus if status is not CtStat
 def _read_statuses(text: str, family: IPFamily) -> frozenset[CtStatus]:
     found: set[CtStatus] = set()
     for part in text.upper().split(","):
-        if part != "NONE":
-            if part not in _STATUSES:
+        if not part or not "NONE".startswith(part):
+            name = next((name for name in _STATUSES if part and name.startswith(part)), None)
+            if name is None:
                 raise InvalidInput(f"unknown connection status: {part!r}")
-            found.add(_STATUSES[part])
+            found.add(_STATUSES[name])
     return frozenset(found or {CtStatus.NONE})
 
 
 _STATUS_KIND = Kind(_read_statuses, lambda value, _: ",".join(status.value for status in CtStatus if status in value))
-_CT_PORTS = number_range(65535)
+
+
+def _read_ct_ports(text: str, family: IPFamily) -> IntRange:
+    low, joint, high = text.partition(":")
+    first = read_port(low) if low or not joint else 0
+    return IntRange(first, (read_port(high) if high else 65535) if joint else first)
+
+
+_CT_PORTS = Kind(_read_ct_ports, number_range(65535).write)
+_DIRECTION = choice({item.value: item for item in Direction}, {item.value.lower(): item for item in Direction})
 _CONNTRACK = Extension(
     "conntrack",
     ConntrackMatch,
     (
-        test("ctstate", name_list(_STATES, frozenset, any_case=True), "states"),
+        test("ctstate", name_list(_STATES, frozenset, short=True), "states"),
         test("ctproto", PROTOCOL_NUMBER, "proto"),
         test("ctorigsrc", HOST_MASK, "orig_src"),
         test("ctorigdst", HOST_MASK, "orig_dst"),
@@ -114,10 +128,11 @@ _CONNTRACK = Extension(
         test("ctrepldstport", _CT_PORTS, "reply_dst_ports"),
         test("ctstatus", _STATUS_KIND, "status"),
         test("ctexpire", number_range(0xFFFFFFFF), "expire"),
-        plain("ctdir", choice({item.value: item for item in Direction}), "direction"),
+        plain("ctdir", _DIRECTION, "direction"),
     ),
+    one_of=tuple(item.name for item in fields(ConntrackMatch)),
 )
-_STATE = Extension("state", StateMatch, (whole("state", name_list(_OLD_STATES, frozenset, any_case=True), "states"),))
+_STATE = Extension("state", StateMatch, (whole("state", name_list(_OLD_STATES, frozenset, short=True), "states"),))
 
 # --- sets ---------------------------------------------------------------------------------------------------------
 
@@ -210,10 +225,26 @@ def _read_ids(text: str, family: IPFamily) -> IntRange:
     if text == "root":
         return IntRange(0, 0)
     first = read_number(low, 0, 0xFFFFFFFE)
-    return IntRange(first, read_number(high, 0, 0xFFFFFFFE) if dash else first)
+    last = read_number(high, 0, 0xFFFFFFFE) if dash else first
+    if first > last:
+        raise InvalidInput(f"range runs backwards: {text!r}")
+    return IntRange(first, last)
 
 
 _IDS = Kind(_read_ids, lambda value, _: str(value.low) if value.low == value.high else f"{value.low}-{value.high}")
+_SUPPLEMENTARY = plain("suppl-groups", None, "supplementary_groups")
+
+
+def _build_owner(given: Sequence[Given], family: IPFamily) -> OwnerMatch:
+    filled: dict[str, object] = {}
+    for item in given:
+        if item.option is _SUPPLEMENTARY and "gid" not in filled:
+            raise InvalidInput("owner takes --suppl-groups only behind --gid-owner")
+        fill_fields(filled, item, family)
+    found: OwnerMatch = make(_OWNER, filled)
+    return found
+
+
 _OWNER = Extension(
     "owner",
     OwnerMatch,
@@ -221,8 +252,10 @@ _OWNER = Extension(
         test("socket-exists", None, "socket_exists"),
         test("uid-owner", _IDS, "uid"),
         test("gid-owner", _IDS, "gid"),
-        plain("suppl-groups", None, "supplementary_groups"),
+        _SUPPLEMENTARY,
     ),
+    one_of=("socket_exists", "uid", "gid"),
+    build=_build_owner,
 )
 _SOCKET = Extension(
     "socket",
@@ -233,18 +266,28 @@ _SOCKET = Extension(
         plain("restore-skmark", None, "restore_skmark"),
     ),
 )
-_HELPER = Extension("helper", HelperMatch, (whole("helper", STRING, "name"),))
+_HELPER = Extension("helper", HelperMatch, (whole("helper", string(29, empty=True), "name"),))
+
+
+def _read_label(text: str, family: IPFamily) -> str:
+    """A label's number, or its name in a file that only the machine has."""
+    return str(read_number(text, 0, 127)) if text[:1].isdigit() else text
+
+
 _CONNLABEL = Extension(
     "connlabel",
     ConnlabelMatch,
-    (whole("label", Kind(lambda text, _: text, lambda value, _: quote_always(value)), "label"), plain("set", None, "set")),
+    (whole("label", Kind(_read_label, lambda value, _: quote_always(value)), "label"), plain("set", None, "set")),
 )
 
 
 def _read_connbytes(text: str, family: IPFamily) -> tuple[int, int | None]:
     low, joint, high = text.partition(":")
     top = (1 << 64) - 1
-    return read_number(low, 0, top), read_number(high, 0, top) if joint and high else None
+    first, last = read_number(low, 0, top) if low else 0, read_number(high, 0, top) if high else None
+    if (not low and not joint) or (last is not None and first > last):
+        raise InvalidInput(f"not a range: {text!r}")
+    return first, last
 
 
 _CONNBYTES = Extension(
@@ -272,15 +315,18 @@ def _build_connlimit(given: Sequence[Given], family: IPFamily) -> ConnlimitMatch
                 raise InvalidInput("connlimit takes one of --connlimit-upto and --connlimit-above")
             filled |= {"limit": read_number(item.argument), "above": (name == "connlimit-above") is not item.inverted}
         elif name == "connlimit-mask":
-            filled["mask_length"] = read_number(item.argument, 0, family.bits)
+            mask = read_net(f"{format_address(family, 0)}/{item.argument}", family).mask
+            filled["mask_length"] = mask_length(family, mask)
         else:
+            if "by_destination" in filled:
+                raise InvalidInput("connlimit takes one of --connlimit-saddr and --connlimit-daddr")
             filled["by_destination"] = name == "connlimit-daddr"
     return make_connlimit(filled)
 
 
 def make_connlimit(filled: dict[str, object]) -> ConnlimitMatch:
     """The match from its fields; raises `InvalidInput` when no limit was given."""
-    if "limit" not in filled:
+    if "limit" not in filled or filled["mask_length"] is None:
         raise InvalidInput("connlimit needs --connlimit-upto or --connlimit-above")
     return ConnlimitMatch(**filled)  # type: ignore[arg-type]
 
@@ -311,19 +357,42 @@ def _node_bit(text: str, family: IPFamily) -> int:
     return 1 << (node - 1)
 
 
+def _build_cluster(given: Sequence[Given], family: IPFamily) -> ClusterMatch:
+    filled: dict[str, object] = {}
+    for item in given:
+        fill_fields(filled, item, family)
+    found: ClusterMatch = make(_CLUSTER, filled)
+    if found.node_mask >> found.total:
+        raise InvalidInput("cluster's local nodes do not fit the number of nodes")
+    return found
+
+
 _CLUSTER = Extension(
     "cluster",
     ClusterMatch,
     (
-        whole("cluster-local-nodemask", number(form="#010x"), "node_mask"),
+        whole("cluster-local-nodemask", number(1, form="#010x"), "node_mask"),
         plain("cluster-total-nodes", number(1, 32), "total"),
         plain("cluster-hash-seed", number(form="#010x"), "seed"),
         *unprinted(
             whole("cluster-local-node", Kind(_node_bit, lambda value, _: str(value)), "node_mask"), "cluster-local-node"
         ),
     ),
+    build=_build_cluster,
 )
-_CGROUP = Extension("cgroup", CgroupMatch, (whole("path", STRING, "path"), whole("cgroup", number(), "classid")))
+
+
+def _build_cgroup(given: Sequence[Given], family: IPFamily) -> CgroupMatch:
+    if len(given) != 1:
+        raise InvalidInput("cgroup takes one of --cgroup and --path")
+    filled: dict[str, object] = {}
+    fill_fields(filled, given[0], family)
+    return CgroupMatch(**filled)  # type: ignore[arg-type]
+
+
+_CGROUP = Extension(
+    "cgroup", CgroupMatch, (whole("path", STRING, "path"), whole("cgroup", number(), "classid")), build=_build_cgroup
+)
 _CPU = Extension("cpu", CpuMatch, (whole("cpu", number(), "cpu"),))
 _IPVS = Extension(
     "ipvs",
@@ -341,19 +410,17 @@ _IPVS = Extension(
 
 # --- chance and history -------------------------------------------------------------------------------------------
 
-_LIMIT = Extension(
-    "limit", LimitMatch, (plain("limit", LIMIT_RATE, "rate", always=True), plain("limit-burst", number(0, 10000), "burst"))
-)
+_LIMIT_OPTIONS = (plain("limit", LIMIT_RATE, "rate", always=True), plain("limit-burst", number(0, 10000), "burst"))
 
 
 def _build_limit(given: Sequence[Given], family: IPFamily) -> LimitMatch:
-    filled: dict[str, object] = {"rate": "3/hour"}
+    filled: dict[str, object] = {}
     for item in given:
         fill_fields(filled, item, family)
-    return LimitMatch(**filled)  # type: ignore[arg-type]
+    return LimitMatch(**{"rate": "3/hour", **filled})  # type: ignore[arg-type]
 
 
-_LIMIT = Extension("limit", LimitMatch, _LIMIT.options, build=_build_limit)
+_LIMIT = Extension("limit", LimitMatch, _LIMIT_OPTIONS, build=_build_limit)
 
 _HASHLIMIT_MODES = ("srcip", "srcport", "dstip", "dstport")
 _HASHLIMIT_RATES = ("hashlimit-upto", "hashlimit-above", "hashlimit")
@@ -372,27 +439,40 @@ _HASHLIMIT_REST = (
 
 
 def _build_hashlimit(given: Sequence[Given], family: IPFamily) -> HashlimitMatch:
-    filled: dict[str, object] = {}
+    filled: dict[str, Any] = {}
+    rate: HashRate | None = None
+    burst: str | None = None
     for item in given:
         name = item.option.name
         if name in _HASHLIMIT_RATES:
-            if "rate" in filled:
+            if rate is not None:
                 raise InvalidInput("hashlimit takes one rate")
-            filled |= {
-                "rate": HASHLIMIT_KIND.read(item.argument, family),
-                "above": (name == "hashlimit-above") is not item.inverted,
-            }
+            rate = read_hash_rate(item.argument)
+            filled |= {"rate": rate.text, "above": (name == "hashlimit-above") is not item.inverted}
         elif name == "hashlimit-burst":
-            filled["burst"] = item.argument
+            burst = item.argument
         else:
             fill_fields(filled, item, family)
-    if "rate" not in filled or "name" not in filled:
+    if rate is None or "name" not in filled:
         raise InvalidInput("hashlimit needs a rate and --hashlimit-name")
-    filled["burst"] = hashlimit_burst(str(filled["rate"]), filled.get("burst"))
+    _drop_hashlimit_defaults(filled, rate, family)
+    return HashlimitMatch(burst=rate.burst(burst), **filled)
+
+
+def _drop_hashlimit_defaults(filled: dict[str, Any], rate: HashRate, family: IPFamily) -> None:
+    """Leaves out what is not printed: defaults, and an expiry equal to the unit of the printed rate."""
+    if filled.setdefault("htable_expire", rate.unit_ms) == rate.printed_unit_ms:
+        del filled["htable_expire"]
+    for key, default in (("htable_gcinterval", 1000), ("htable_size", 0), ("htable_max", 0)):
+        if filled.get(key) == default:
+            del filled[key]
     for key in ("source_mask", "destination_mask"):
+        if filled.get(key, 0) > family.bits:
+            raise InvalidInput(f"hashlimit's masks have up to {family.bits} bits")
         if filled.get(key) == family.bits:
             del filled[key]
-    return HashlimitMatch(**filled)  # type: ignore[arg-type]
+    if not filled.get("rate_match"):
+        filled.pop("rate_interval", None)
 
 
 def _take_apart_hashlimit(value: HashlimitMatch, family: IPFamily) -> Iterable[str | None]:
@@ -406,7 +486,7 @@ _HASHLIMIT = Extension(
     "hashlimit",
     HashlimitMatch,
     (
-        *(whole(name, HASHLIMIT_KIND, "rate") for name in _HASHLIMIT_RATES),
+        *(whole(name, RAW, "rate") for name in _HASHLIMIT_RATES),
         plain("hashlimit-burst", RAW, "burst"),
         *_HASHLIMIT_REST,
     ),
@@ -466,33 +546,37 @@ def _recent_command(name: str) -> Option:
 
 
 _RECENT_SIDES = (plain("rsource", None, side=Side.SRC), plain("rdest", None, side=Side.DST))
-_RECENT = Extension(
-    "recent",
-    RecentMatch,
-    (
-        *(_recent_command(name) for name in ("set", "rcheck", "update", "remove")),
-        plain("seconds", number(1), "seconds"),
-        plain("reap", None, "reap"),
-        plain("hitcount", number(1), "hitcount"),
-        plain("rttl", None, "ttl"),
-        plain("name", RAW, "name", always=True),
-        plain("mask", MASK, "mask"),
-        *_RECENT_SIDES,
-    ),
+_RECENT_OPTIONS = (
+    *(_recent_command(name) for name in ("set", "rcheck", "update", "remove")),
+    plain("seconds", number(1), "seconds"),
+    plain("reap", None, "reap"),
+    plain("hitcount", number(1), "hitcount"),
+    plain("rttl", None, "ttl"),
+    plain("name", RAW, "name", always=True),
+    plain("mask", MASK, "mask"),
+    *_RECENT_SIDES,
 )
 
 
 def _build_recent(given: Sequence[Given], family: IPFamily) -> RecentMatch:
-    filled: dict[str, object] = {"mask": family.all_ones}
+    filled: dict[str, object] = {}
     for item in given:
-        if item.option.constants.get("command") and "command" in filled:
-            raise InvalidInput("recent takes one of --set, --rcheck, --update, --remove")
-        fill_fields(filled, item, family)
-    found: RecentMatch = make(_RECENT, filled)
+        if item.option in _RECENT_SIDES:
+            filled["side"] = item.option.constants["side"]
+        else:
+            fill_fields(filled, item, family)
+    found: RecentMatch = make(_RECENT, {"mask": family.all_ones, **filled})
+    reads = found.command in ("rcheck", "update")
+    if not reads and (found.ttl or found.seconds is not None or found.hitcount is not None):
+        raise InvalidInput("recent takes --seconds, --hitcount and --rttl only with --rcheck and --update")
+    if found.reap and found.seconds is None:
+        raise InvalidInput("recent's --reap needs --seconds")
+    if not found.name or "/" in found.name:
+        raise InvalidInput(f"bad name of a recent list: {found.name!r}")
     return found
 
 
-_RECENT = Extension("recent", RecentMatch, _RECENT.options, build=_build_recent)
+_RECENT = Extension("recent", RecentMatch, _RECENT_OPTIONS, build=_build_recent)
 _QUOTA = Extension("quota", QuotaMatch, (whole("quota", number(0, (1 << 64) - 1), "quota"),))
 
 # --- environment --------------------------------------------------------------------------------------------------
@@ -510,6 +594,3 @@ MARK_AND_STATE_MATCHES: tuple[Extension, ...] = (
     _CLUSTER, _CGROUP, _CPU, _IPVS, _LIMIT, _HASHLIMIT, _STATISTIC, _RECENT, _QUOTA, _NFACCT, _OSF,
 )  # fmt: skip
 """Every match on marks, tracking, sets, sockets, chance and history, but time."""
-
-__all__ = ["MARK_AND_STATE_MATCHES", "SET_KIND", "read_sides", "write_set"]
-_ = RateestMatch

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from tortie.codec.extension import Extension, Given, plain, test
+from tortie.codec.extension import Extension, Given, plain, test, unprinted
 from tortie.codec.kind import RAW
 from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
@@ -58,7 +59,7 @@ def _read_weekday(text: str) -> int:
     if text.isascii() and text.isdigit() and 1 <= int(text) <= 7:
         return int(text)
     for number, name in enumerate(_WEEKDAYS, 1):
-        if text[:2].lower() == name[:2].lower():
+        if text[:2] == name[:2]:
             return number
     raise InvalidInput(f"not a day of the week: {text!r}")
 
@@ -71,14 +72,14 @@ def _read_month_day(text: str) -> int:
 
 def _days(item: Given, count: int) -> Test[frozenset[int]] | None:
     read = _read_weekday if count == 7 else _read_month_day
-    days = frozenset(read(part) for part in item.argument.split(","))
+    days = frozenset(read(part) for part in item.argument.rstrip(",").split(","))
     if item.inverted:
         days = frozenset(range(1, count + 1)) - days
     return None if len(days) == count else Test(days)
 
 
 def _build_time(given: Sequence[Given], family: IPFamily) -> TimeMatch:
-    filled: dict[str, object] = {"date_stop": _LAST_DATE}
+    filled: dict[str, Any] = {"date_stop": _LAST_DATE}
     for item in given:
         name, argument = item.option.name, item.argument
         if name in ("timestart", "timestop"):
@@ -91,14 +92,16 @@ def _build_time(given: Sequence[Given], family: IPFamily) -> TimeMatch:
             filled["week_days"] = _days(item, 7)
         elif name == "contiguous":
             filled["contiguous"] = True
-        elif name == "kerneltz":
+        elif name in ("kerneltz", "localtz"):
             filled["kernel_timezone"] = True
     start, stop = filled.get("start_s") or 0, filled.get("stop_s")
     if start or stop not in (None, _LAST_SECOND_OF_DAY):
         filled |= {"start_s": start, "stop_s": _LAST_SECOND_OF_DAY if stop is None else stop}
     else:
         filled |= {"start_s": None, "stop_s": None}
-    return TimeMatch(**filled)  # type: ignore[arg-type]
+    if filled.get("contiguous") and (stop is None or stop >= start):
+        raise InvalidInput("time takes --contiguous only when it stops earlier in the day than it starts")
+    return TimeMatch(**filled)
 
 
 def _take_apart_time(value: TimeMatch, family: IPFamily) -> Iterable[str | None]:
@@ -129,6 +132,8 @@ _OPTIONS = (
     plain("datestop", RAW, "date_stop"),
     plain("kerneltz", None, "kernel_timezone"),
     plain("contiguous", None, "contiguous"),
+    *unprinted(plain("", None, "kernel_timezone"), "localtz"),
+    *unprinted(plain("", None), "utc"),
 )
 TIME = Extension("time", TimeMatch, _OPTIONS, build=_build_time, take_apart=_take_apart_time)
 """The time match."""

@@ -5,9 +5,10 @@ Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from tortie.codec.extension import Extension, plain, test, unprinted, whole
+from tortie.codec.extension import Extension, Given, fill_fields, plain, test, unprinted, whole
 from tortie.codec.kind import PORT_LIST, Kind, name_list, number, number_range, ports, read_number
 from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
@@ -28,6 +29,7 @@ from tortie.netfilter.match import (
     TcpFlagsTest,
     TcpMatch,
     TcpmssMatch,
+    Test,
     UdpMatch,
 )
 
@@ -65,6 +67,8 @@ TCP_FLAGS_KIND = Kind(
     _read_flags,
     lambda value, _: f"{_write_flag_set(value.mask)} {_write_flag_set(value.compare)}",
     words=2,
+    vacuous=TcpFlagsTest(0, 0),
+    inverts=True,
 )
 _SYN = Kind(lambda text, _: TcpFlagsTest(0x17, 0x02), lambda value, _: "", words=0)
 
@@ -106,10 +110,11 @@ _CHUNK_FLAGS = {"DATA": "IUBE", "I_DATA": "IUBE", "ABORT": "T", "SHUTDOWN_COMPLE
 
 def _read_chunks(text: str, family: IPFamily) -> SctpChunksTest:
     mode, _, names = text.partition(" ")
+    mode = mode.lower()
     if mode not in ("any", "all", "only"):
         raise InvalidInput(f"not one of any, all, only: {mode!r}")
-    if names in ("ALL", "NONE"):
-        return SctpChunksTest(mode, ((names, ""),))
+    if names.upper() in ("ALL", "NONE"):
+        return SctpChunksTest(mode, ((names.upper(), ""),))
     found: dict[str, str] = {}
     for part in names.split(","):
         name, joint, flags = part.upper().partition(":")[0], ":" in part, part.partition(":")[2]
@@ -118,7 +123,7 @@ def _read_chunks(text: str, family: IPFamily) -> SctpChunksTest:
         letters = _CHUNK_FLAGS.get(name, "")
         if (joint and not letters) or any(flag.upper() not in letters for flag in flags):
             raise InvalidInput(f"flags do not fit the SCTP chunk type: {part!r}")
-        given = {flag.upper(): flag for flag in flags}
+        given = {flag.upper(): flag for flag in reversed(flags)}
         found[name] = "".join(given[letter] for letter in letters if letter in given)
     return SctpChunksTest(mode, tuple((name, found[name]) for name in _CHUNKS if name in found))
 
@@ -241,7 +246,7 @@ MULTIPORT = Extension(
         *unprinted(_DPORTS, "destination-ports"),
     ),
 )
-TCPMSS = Extension("tcpmss", TcpmssMatch, (whole("mss", number_range(65535), "mss"),))
+TCPMSS = Extension("tcpmss", TcpmssMatch, (whole("mss", number_range(65535, upward=True), "mss"),))
 AH = Extension("ah", AhMatch, (test("ahspi", _SPI, "spi"),), families=V4)
 AH6 = Extension(
     "ah",
@@ -250,11 +255,18 @@ AH6 = Extension(
     families=V6,
 )
 ESP = Extension("esp", EspMatch, (test("espspi", _SPI, "spi"),))
-IPCOMP = Extension(
-    "ipcomp",
-    IpcompMatch,
-    (test("ipcompspi", number_range(0xFFFFFFFF), "spi"), plain("compres", None, "reserved")),
-)
+_IPCOMP_OPTIONS = (test("ipcompspi", number_range(0xFFFFFFFF), "spi"), plain("compres", None, "reserved"))
+
+
+def _build_ipcomp(given: Sequence[Given], family: IPFamily) -> IpcompMatch:
+    """Without a range the tool tests for SPI 0 (seen with iptables 1.8.9)."""
+    filled: dict[str, Any] = {}
+    for item in given:
+        fill_fields(filled, item, family)
+    return IpcompMatch(**{"spi": Test(IntRange(0, 0)), **filled})
+
+
+IPCOMP = Extension("ipcomp", IpcompMatch, _IPCOMP_OPTIONS, build=_build_ipcomp)
 
 MH_NAMES: dict[str, int] = {
     "binding-refresh-request": 0, "brr": 0, "home-test-init": 1, "hoti": 1, "careof-test-init": 2, "coti": 2,

@@ -8,6 +8,7 @@ iptables 1.8.9 for every rate tried; XT_LIMIT_SCALE 10000 (linux/netfilter/xt_li
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from tortie.codec.kind import Kind, read_number
 from tortie.net.address import IPFamily
@@ -17,28 +18,31 @@ _LIMIT_SCALE = 10_000
 _HASHLIMIT_SCALE = 1_000_000
 _UNITS = {"day": 86400, "hour": 3600, "min": 60, "sec": 1}
 _UNIT_WORDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_BYTES = re.compile(r"(\d+)([km]?)b(?:/s(?:ec(?:ond)?)?)?", re.IGNORECASE)
+_BYTE_RATE = re.compile(r"(\d+)([km]?)b/s(?:ec(?:ond)?)?", re.ASCII)
+_SIZE = re.compile(r"(\d+)([km]?)b", re.ASCII)
 _BYTE_UNITS = {"m": 1 << 20, "k": 1 << 10, "": 1}
 _BYTE_SHIFT = 4
 
 
-def _read_period(text: str, scale: int) -> int:
+def read_period(text: str, scale: int) -> int:
     """The period between two packets in units of a `scale`th of a second."""
     count_text, slash, unit_text = text.partition("/")
-    seconds = 1
-    if slash:
-        unit = unit_text.lower()
-        found = [value for word, value in _UNIT_WORDS.items() if unit and word.startswith(unit)]
-        if not found:
-            raise InvalidInput(f"bad rate: {text!r}", remedy="write a number and a unit, such as 5/min")
-        seconds = found[0]
-    count = read_number(count_text, 1) if not count_text.startswith("0") else 0
+    seconds = _read_unit(unit_text) if slash else 1
+    count = int(count_text) if count_text.isascii() and count_text.isdigit() else 0
     if count == 0 or count // seconds > scale:
         raise InvalidInput(f"bad rate: {text!r}", remedy=f"rates run from 1/day to {scale}/sec")
     period = scale * seconds // count
     if not period:
         raise InvalidInput(f"rate too fast: {text!r}")
     return period
+
+
+def _read_unit(text: str) -> int:
+    unit = text.lower()
+    for word, seconds in _UNIT_WORDS.items():
+        if unit and word.startswith(unit):
+            return seconds
+    raise InvalidInput(f"unknown unit of time: {text!r}", remedy="write a number and a unit, such as 5/min")
 
 
 def _write_period(period: int, scale: int) -> str:
@@ -53,34 +57,81 @@ def _write_period(period: int, scale: int) -> str:
 
 
 def _read_limit(text: str, family: IPFamily) -> str:
-    return _write_period(_read_period(text, _LIMIT_SCALE), _LIMIT_SCALE)
+    return _write_period(read_period(text, _LIMIT_SCALE), _LIMIT_SCALE)
 
 
 LIMIT_RATE = Kind(_read_limit, lambda value, _: str(value))
 """`--limit`: held as iptables-save prints it."""
 
 
-def _read_hashlimit(text: str, family: IPFamily) -> str:
-    found = _BYTES.fullmatch(text)
+def limit_overflows(rate: str, burst: int) -> bool:
+    """True when the legacy back-end refuses: the burst's cost does not fit 32 bits (net/netfilter/xt_limit.c)."""
+    period = read_period(rate, _LIMIT_SCALE)
+    return burst == 0 or period * burst & 0xFFFFFFFF < period
+
+
+@dataclass(frozen=True, slots=True)
+class HashRate:
+    """A rate of hashlimit: as printed, with the unit it was given in and the one it is printed in."""
+
+    text: str
+    unit_ms: int | None = None
+    printed_unit_ms: int | None = None
+    bytes: int | None = None
+    """Bytes a second as the kernel keeps them; None for a rate in packets."""
+
+    def burst(self, given: str | None) -> str | None:
+        """The burst as printed: 5 packets unless given; bytes in whole multiples of the rate, and only if given."""
+        if self.bytes is None:
+            return "5" if given is None else str(_read_size(given, 1_000_000))
+        if given is None:
+            return None
+        size = _read_size(given, (1 << 64) - 1)
+        if size < self.bytes:
+            raise InvalidInput(f"hashlimit's burst cannot be smaller than a second's {self.bytes} bytes")
+        whole = -(-size // self.bytes) * self.bytes
+        letter, unit = next((letter, unit) for letter, unit in _BYTE_UNITS.items() if whole >= unit)
+        return f"{whole // unit}{letter}b"
+
+
+def read_hash_rate(text: str) -> HashRate:
+    """Reads packets or bytes in a unit of time; raises `InvalidInput`."""
+    found = _BYTE_RATE.fullmatch(text)
+    if found is not None:
+        cost = _bytes_to_cost(int(found[1]) * _BYTE_UNITS[found[2]])
+        size = _cost_to_bytes(cost)
+        return HashRate(_write_bytes(size, cost), bytes=size)
+    period = read_period(text, _HASHLIMIT_SCALE)
+    printed = _write_period(period, _HASHLIMIT_SCALE)
+    unit = _read_unit(text.partition("/")[2]) if "/" in text else 1
+    return HashRate(printed, unit * 1000, _UNITS[printed.partition("/")[2]] * 1000)
+
+
+def _read_size(text: str, highest: int) -> int:
+    found = _SIZE.fullmatch(text)
     if found is None:
-        return _write_period(_read_period(text, _HASHLIMIT_SCALE), _HASHLIMIT_SCALE)
-    size = int(found[1]) * _BYTE_UNITS[found[2].lower()]
-    return f"{_write_bytes(size >> _BYTE_SHIFT << _BYTE_SHIFT)}/s"
+        return read_number(text, 1, highest)
+    size = int(found[1]) * _BYTE_UNITS[found[2]]
+    if not 1 <= size <= highest:
+        raise InvalidInput(f"burst out of range: {text!r}")
+    return size
 
 
-def _write_bytes(size: int) -> str:
+def _bytes_to_cost(size: int) -> int:
+    cost = 0xFFFFFFFF // ((size >> _BYTE_SHIFT) + 1)
+    if size >> _BYTE_SHIFT == 0 or cost == 0:
+        raise InvalidInput(f"rate out of range: {size} bytes a second")
+    return cost
+
+
+def _cost_to_bytes(cost: int) -> int:
+    return (0xFFFFFFFF // cost - 1) << _BYTE_SHIFT
+
+
+def _write_bytes(size: int, cost: int) -> str:
+    """The rate in the largest unit that keeps the cost."""
     for letter, unit in _BYTE_UNITS.items():
-        if size >= unit and size % unit == 0:
-            return f"{size // unit}{letter}b"
-    return f"{size}b"
-
-
-HASHLIMIT_KIND = Kind(_read_hashlimit, lambda value, _: str(value))
-"""`--hashlimit-upto` and `--hashlimit-above`: packets or bytes in a unit of time, held as printed."""
-
-
-def hashlimit_burst(rate: str, given: object) -> str | None:
-    """The burst as printed: 5 packets unless given; for rates in bytes only what was given."""
-    if rate.endswith("b/s"):
-        return None if given is None else str(given)
-    return str(read_number(str(given), 1)) if given is not None else "5"
+        whole = size & ~(unit - 1) & 0xFFFFFFFF
+        if size >= unit and (unit == 1 or _bytes_to_cost(whole) == cost):
+            return f"{size // unit}{letter}b/s"
+    return f"{size}b/s"

@@ -11,6 +11,7 @@ from tortie.codec.extension import Extension, Given, Option, fill_fields, format
 from tortie.codec.kind import (
     HOST,
     NET,
+    PREFIX,
     RAW,
     STRING,
     XMARK,
@@ -19,6 +20,7 @@ from tortie.codec.kind import (
     read_host,
     read_number,
     read_port,
+    string,
     words_of,
 )
 from tortie.codec.match_network import DSCP_CLASS_KIND, DSCP_KIND, TOS_KIND
@@ -109,7 +111,7 @@ _CONNMARK_MASKS = (
 
 
 def _build_connmark(given: Sequence[Given], family: IPFamily) -> ConnmarkSet | ConnmarkSave | ConnmarkRestore:
-    filled: dict[str, object] = {}
+    filled: dict[str, int] = {}
     masks: dict[str, int] = {}
     command = ""
     for item in given:
@@ -120,18 +122,23 @@ def _build_connmark(given: Sequence[Given], family: IPFamily) -> ConnmarkSet | C
                 if field_name in masks:
                     raise InvalidInput("CONNMARK takes --mask, or --nfmask and --ctmask")
                 masks[field_name] = value
+            if name != "nfmask":
+                filled["mask"] = value
         elif command:
             raise InvalidInput("CONNMARK takes one action")
         else:
             command = name
-            fill_fields(filled, item, family)
-    if command in ("save-mark", "restore-mark"):
-        return (ConnmarkSave if command == "save-mark" else ConnmarkRestore)(**masks)
-    if not command or masks:
-        raise InvalidInput(
-            "CONNMARK needs one of --set-xmark, --save-mark, --restore-mark, and masks only with the last two"
-        )
-    return ConnmarkSet(**filled)  # type: ignore[arg-type]
+            if item.option.kind:
+                filled["value"], filled["mask"] = item.option.kind.read(item.argument, family)
+    match command:
+        case "":
+            raise InvalidInput("CONNMARK needs one of --set-xmark, --save-mark, --restore-mark")
+        case "save-mark":
+            return ConnmarkSave(**masks)
+        case "restore-mark":
+            return ConnmarkRestore(**masks)
+        case _:
+            return ConnmarkSet(**filled)
 
 
 def _take_apart_connmark(value: ConnmarkSet | ConnmarkSave | ConnmarkRestore, family: IPFamily) -> Iterable[str | None]:
@@ -192,8 +199,7 @@ def _build_reject(given: Sequence[Given], family: IPFamily) -> Reject:
 _REJECT = Extension("REJECT", Reject, (_REJECT_WITH,), build=_build_reject)
 
 LOG_LEVELS = {
-    "emerg": 0, "panic": 0, "alert": 1, "crit": 2, "error": 3, "err": 3, "warning": 4, "warn": 4, "notice": 5, "info": 6,
-    "debug": 7,
+    "emerg": 0, "panic": 0, "alert": 1, "crit": 2, "error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7,
 }  # fmt: skip
 """Syslog levels by name."""
 
@@ -201,14 +207,13 @@ LOG_LEVELS = {
 def _read_level(text: str, family: IPFamily) -> int:
     if text[:1].isdigit():
         return read_number(text, 0, 7)
-    for name, level in LOG_LEVELS.items():
-        if text.lower() == name:
-            return level
+    if text in LOG_LEVELS:
+        return LOG_LEVELS[text]
     raise InvalidInput(f"unknown log level: {text!r}", remedy=f"levels are 0 to 7 or {', '.join(LOG_LEVELS)}")
 
 
 _LOG_OPTIONS = (
-    plain("log-prefix", STRING, "prefix"),
+    plain("log-prefix", string(29), "prefix"),
     plain("log-level", Kind(_read_level, lambda value, _: str(value)), "level"),
 )
 
@@ -237,16 +242,30 @@ _LOG = Extension(
     build=_build_log,
     take_apart=_take_apart_log,
 )
+
+
+def _build_nflog(given: Sequence[Given], family: IPFamily) -> Nflog:
+    filled: dict[str, object] = {}
+    for item in given:
+        fill_fields(filled, item, family)
+    if "range" in filled and "size" in filled:
+        raise InvalidInput("NFLOG takes --nflog-size or the old --nflog-range")
+    if not filled.get("threshold"):
+        filled["threshold"] = None
+    return Nflog(**filled)  # type: ignore[arg-type]
+
+
 _NFLOG = Extension(
     "NFLOG",
     Nflog,
     (
-        plain("nflog-prefix", STRING, "prefix"),
+        plain("nflog-prefix", string(127), "prefix"),
         plain("nflog-group", number(0, 65535), "group"),
         plain("nflog-range", number(), "range"),
         plain("nflog-size", number(), "size"),
         plain("nflog-threshold", number(0, 65535), "threshold"),
     ),
+    build=_build_nflog,
 )
 
 
@@ -254,18 +273,23 @@ def _build_nfqueue(given: Sequence[Given], family: IPFamily) -> Nfqueue:
     filled: dict[str, object] = {}
     for item in given:
         name = item.option.name
+        if name in ("queue-num", "queue-balance") and "low" in filled:
+            raise InvalidInput("NFQUEUE takes --queue-num or --queue-balance")
         if name == "queue-num":
             low = read_number(item.argument, 0, 65535)
             filled |= {"low": low, "high": low}
         elif name == "queue-balance":
-            low_text, _, high_text = item.argument.partition(":")
-            low, high = read_number(low_text, 0, 65535), read_number(high_text or "65535", 0, 65535)
-            if low >= high:
+            low_text, colon, high_text = item.argument.partition(":")
+            low, high = read_number(low_text or "0", 0, 65535), read_number(high_text or "65535", 0, 65535)
+            if not colon or low >= high or high - low == 65535:
                 raise InvalidInput(f"not a range of queues: {item.argument!r}")
             filled |= {"low": low, "high": high}
         else:
             filled["bypass" if name == "queue-bypass" else "cpu_fanout"] = True
-    return Nfqueue(**filled)  # type: ignore[arg-type]
+    found = Nfqueue(**filled)  # type: ignore[arg-type]
+    if found.cpu_fanout and found.low == found.high:
+        raise InvalidInput("NFQUEUE's --queue-cpu-fanout needs --queue-balance")
+    return found
 
 
 def _take_apart_nfqueue(value: Nfqueue, family: IPFamily) -> Iterable[str | None]:
@@ -364,7 +388,7 @@ _SNAT = Extension("SNAT", Snat, (plain("to-source", _NAT_RANGE, "range"), _RANDO
 _DNAT = Extension("DNAT", Dnat, (plain("to-destination", _NAT_RANGE, "range"), _RANDOM, _PERSISTENT))
 _MASQUERADE = Extension("MASQUERADE", Masquerade, (_TO_PORTS, _RANDOM, _RANDOM_FULLY))
 _REDIRECT = Extension("REDIRECT", Redirect, (_TO_PORTS, _RANDOM))
-_NETMAP = Extension("NETMAP", Netmap, (plain("to", NET, "net"),))
+_NETMAP = Extension("NETMAP", Netmap, (plain("to", PREFIX, "net"),))
 
 # --- tracking -----------------------------------------------------------------------------------------------------
 
@@ -464,11 +488,15 @@ _ECN = Extension(
 )
 
 
+_LARGEST_MSS = {IPFamily.V4: 65535 - 20, IPFamily.V6: 65535 - 40}
+"""What TCPMSS takes: the largest packet less the IP header."""
+
+
 def _build_tcpmss(given: Sequence[Given], family: IPFamily) -> TcpmssTarget:
     if len(given) != 1:
         raise InvalidInput("TCPMSS needs one of --set-mss and --clamp-mss-to-pmtu")
     item = given[0]
-    return TcpmssTarget(read_number(item.argument, 0, 65535 - family.bits // 8) if item.option.name == "set-mss" else None)
+    return TcpmssTarget(read_number(item.argument, 0, _LARGEST_MSS[family]) if item.option.name == "set-mss" else None)
 
 
 def _take_apart_tcpmss(value: TcpmssTarget, family: IPFamily) -> Iterable[str | None]:
@@ -509,9 +537,9 @@ def _read_class(text: str, family: IPFamily) -> tuple[int, int]:
         found = int(major, 16), int(minor, 16)
     except ValueError:
         raise InvalidInput(f"not a traffic class: {text!r}", remedy="write major:minor in hexadecimal") from None
-    if not colon or max(found) > 0xFFFF:
+    if not colon or max(found) > 0xFFFFFFFF:
         raise InvalidInput(f"not a traffic class: {text!r}", remedy="write major:minor in hexadecimal")
-    return found
+    return found[0] & 0xFFFF, found[1] & 0xFFFF
 
 
 _CLASSIFY = Extension(
@@ -565,13 +593,13 @@ _SET = Extension(
     ),
 )
 
-_SYNPROXY_VALUES = {"wscale": 14, "mss": 65535}
+_SYNPROXY_VALUES = {"wscale": 0xFF, "mss": 0xFFFF}
 _SYNPROXY_OPTIONS = ("sack-perm", "timestamp", "wscale", "mss", "ecn")
 
 
 def _build_synproxy(given: Sequence[Given], family: IPFamily) -> SynproxyTarget:
     found = {
-        item.option.name: read_number(item.argument, 0, _SYNPROXY_VALUES[item.option.name])
+        item.option.name: read_number(item.argument) & _SYNPROXY_VALUES[item.option.name]
         if item.option.name in _SYNPROXY_VALUES
         else None
         for item in given
