@@ -18,10 +18,12 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.kernel.compare import compare_connections, compare_made, compare_own
+from tests.kernel.oracle.device import CannotBind
 from tests.kernel.oracle.netlink import MessagesLost
 from tests.kernel.oracle.node import KernelNode, Refused
 from tests.kernel.oracle.outcome import EventKind, KernelWalk, Origin, Outcome
 from tests.kernel.oracle.separate import packet_kind
+from tests.kernel.patience import Patience
 from tests.kernel.recipe import Memory, make, read_packet
 from tests.kernel.scenario import Given, Scenario
 from tests.kernel.scenario_file import parse_scenario
@@ -108,6 +110,7 @@ def _run(node: KernelNode, scenario: Scenario, report: Report) -> None:
         return
     session = simulated.session(clock_s=time.time())
     memory = Memory()
+    patience = node.patience
     for shot in scenario.shots:
         given = make(shot.recipe, memory)
         if given is None:
@@ -115,12 +118,15 @@ def _run(node: KernelNode, scenario: Scenario, report: Report) -> None:
             continue
         try:
             outcome = node.inject(given)
+        except CannotBind:
+            report.left_out += 1
+            continue
         except MessagesLost:
             return
         memory.keep(shot.key, given, outcome)
         report.packets += 1
         session.clock_s = time.time()
-        trial = _Trial(node, simulated, session, given, outcome)
+        trial = _Trial(node, simulated, session, given, outcome, patience)
         if not trial.judge():
             if trial.unknown:
                 report.unknown[trial.unknown] += 1
@@ -132,7 +138,16 @@ def _run(node: KernelNode, scenario: Scenario, report: Report) -> None:
 class _Trial:
     """One packet: the kernel's outcome against every outcome of the simulator."""
 
-    def __init__(self, node: KernelNode, simulated: Node, session: Session, given: Given, outcome: Outcome) -> None:
+    def __init__(
+        self,
+        node: KernelNode,
+        simulated: Node,
+        session: Session,
+        given: Given,
+        outcome: Outcome,
+        patience: Patience,
+    ) -> None:
+        self._patience = patience
         self._node = node
         self._simulated = simulated
         self._session = session
@@ -140,6 +155,7 @@ class _Trial:
         self._outcome = outcome
         self._backend = node.backend
         self._answered: list[Trace] = []
+        self._unpredicted: list[KernelWalk] = []
         self.trace: Trace | None = None
         self.remarks: list[str] = []
         self.unknown = ""
@@ -152,7 +168,11 @@ class _Trial:
             return self._judge_unread()
         if not self._choose(self._arrival(packet)):
             return False
-        return self._judge_local_answers() and self._judge_connections()
+        if not self._judge_local_answers():
+            return False
+        assert self.trace is not None
+        self.remarks = self._compare_connection(self.trace, self._session)
+        return not self.remarks and self._judge_connection_count()
 
     def _judge_unread(self) -> bool:
         """Bytes that the parser refuses are bytes that no table of the kernel sees either."""
@@ -198,11 +218,18 @@ class _Trial:
 
     def _differences(self, trace: Trace, session: Session) -> list[str]:
         remarks = compare_own(self._outcome, trace, self._backend, local=self._given.in_iface is None)
-        if trace.connection is not None:
-            entry = trace.connection
-            kernel = self._node.connections.find(entry.original, entry.zone_original)
-            remarks += compare_connections(kernel, entry)
-        return remarks + self._compare_answers(trace)
+        remarks += self._compare_answers(trace)
+        # What the node's own sockets answer changes the connection further; it is then compared afterwards.
+        return remarks if remarks or self._unpredicted else self._compare_connection(trace, session)
+
+    def _compare_connection(self, trace: Trace, session: Session) -> list[str]:
+        """The connection of a packet as it is now, on both sides."""
+        if trace.connection is None:
+            return []
+        before = trace.connection
+        found = session.find(before.original, before.zone_original, before.zone_reply)
+        kernel = self._node.connections.find(before.original, before.zone_original)
+        return compare_connections(kernel, found[0].entry() if found is not None else None)
 
     def _compare_answers(self, trace: Trace) -> list[str]:
         """Pairs what the simulator says the node makes with what the kernel made, in order of kind."""
@@ -210,12 +237,13 @@ class _Trial:
         remarks: list[str] = []
         for answer in _all_answers(trace):
             kind = packet_kind(format_packet(answer.packet))
-            walk = next((one for one in unpaired if one.first is not None and packet_kind(one.first) is kind), None)
+            walk = next((one for one in unpaired if one.kind is kind), None)
             if walk is None:
-                if answer.steps and _seen_somewhere(answer):
+                if answer.steps and _seen_somewhere(answer) and not self._patience.spent(answer.packet):
                     remarks.append(f"answer: the kernel made none, the simulator {answer.packet}")
                 continue
             unpaired.remove(walk)
+            self._patience.note(answer.packet)
             remarks += compare_made(walk, self._outcome.departures, answer, self._backend)
         self._unpredicted = unpaired
         if unpaired and trace.disposition is not Disposition.DELIVERED:
@@ -247,7 +275,7 @@ class _Trial:
                 return False
         return True
 
-    def _judge_connections(self) -> bool:
+    def _judge_connection_count(self) -> bool:
         kernel, simulator = self._node.connection_count(), len(self._session.connections)
         if kernel != simulator:
             self.remarks.append(f"connections: kernel has {kernel}, simulator {simulator}")
@@ -317,6 +345,9 @@ def _trace_lines(trace: Trace) -> Iterator[str]:
                     yield f"  {_attributes(step, 'hook', 'table', 'chain', 'number', 'effect', 'mark_before')}"
             case "ChainStep":
                 yield f"  {_attributes(step, 'hook', 'table', 'chain', 'policy', 'number', 'mark')}"
+            case "RouteStep":
+                decision = getattr(step, "decision", step)
+                yield f"  {_attributes(step, 'stage')} {_attributes(decision, 'kind', 'iface', 'why')}"
             case "ConntrackStep" | "NatStep" | "NoteStep":
                 yield f"  {_attributes(step, 'hook', 'text')}"
             case _:

@@ -43,7 +43,7 @@ class Given:
     uid: int = 0
     gid: int = 0
     device: str = ""
-    bound: bool = False
+    bound: bool = True
     """The socket is bound to the packet's source address, so that routing knows it from the start."""
 
 

@@ -247,7 +247,7 @@ def _finish(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: Compiled
         run.send_answer(run, skb, end.reply)
     where = _rule_decides(hook, chain, rule, end.effect)
     if end.verdict is not None:
-        raise Ended(end.verdict, where, errno="EPERM")
+        raise Ended(end.verdict, where, errno=end.errno)
     if end.ends:
         _decide(run, where)
     return end.ends

@@ -15,6 +15,7 @@ from tortie.net.protocol import ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 from tortie.netfilter.conntrack import ConnTuple, TcpState
 from tortie.netfilter.match import CtState, Direction
 from tortie.simulator.connection import Connection
+from tortie.simulator.quote import quoted_tuple
 from tortie.simulator.skb import Skb
 from tortie.simulator.tracking_table import (
     ICMP_ERRORS,
@@ -75,31 +76,6 @@ def is_icmp_error(packet: Packet) -> bool:
     if not packet.is_icmp:
         return False
     return packet.icmp_type in (ICMP_ERRORS if packet.family is IPFamily.V4 else ICMPV6_ERRORS)
-
-
-def quoted_tuple(packet: Packet) -> ConnTuple | None:
-    """The tuple of the packet that an ICMP error quotes: IP header and at least 8 bytes, else None."""
-    quote = packet.payload
-    if packet.family is IPFamily.V4:
-        if len(quote) < 20 or quote[0] >> 4 != 4:
-            return None
-        offset, proto = (quote[0] & 15) * 4, quote[9]
-        if int.from_bytes(quote[6:8], "big") & 0x1FFF:
-            return None
-        src, dst = int.from_bytes(quote[12:16], "big"), int.from_bytes(quote[16:20], "big")
-    else:
-        if len(quote) < 40 or quote[0] >> 4 != 6:
-            return None
-        offset, proto = 40, quote[6]
-        src, dst = int.from_bytes(quote[8:24], "big"), int.from_bytes(quote[24:40], "big")
-    body = quote[offset : offset + 8]
-    if len(body) < 8:
-        return None
-    if proto in _KEYED_BY_PORTS:
-        return ConnTuple(packet.family, proto, src, dst, int.from_bytes(body[0:2], "big"), int.from_bytes(body[2:4], "big"))
-    if proto == packet.proto:
-        return ConnTuple(packet.family, proto, src, dst, int.from_bytes(body[4:6], "big"), body[0] << 8 | body[1])
-    return ConnTuple(packet.family, proto, src, dst)
 
 
 def track(skb: Skb, options: TrackingOptions, *, check_checksum: bool) -> str:
@@ -170,7 +146,7 @@ def _invalid(skb: Skb, why: str) -> str:
 
 def _track_error(skb: Skb) -> str:
     packet = skb.packet
-    quoted = quoted_tuple(packet)
+    quoted = quoted_tuple(packet, _KEYED_BY_PORTS)
     answer = invert_tuple(quoted) if quoted is not None else None
     if answer is None:
         return _invalid(skb, "the ICMP error quotes no packet that could be tracked")
@@ -201,7 +177,8 @@ def _follow(skb: Skb, key: ConnTuple, connection: Connection, direction: Directi
         if move is TcpMove.NEW_CONNECTION:
             skb.session.remove(connection)
             return _open(skb, key, options)
-        if move is TcpMove.REMOVED:
+        if move is TcpMove.REMOVED or (kind is TcpKind.RST and not connection.seen_reply):
+            # A RST before any answer means there never was a connection (nf_conntrack_tcp_packet).
             skb.session.remove(connection)
             detail = ", which ends the connection"
         elif isinstance(move, TcpState):

@@ -22,6 +22,7 @@ from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState, Direction
 from tortie.simulator.connection import Connection
 from tortie.simulator.conntrack import invert_tuple
+from tortie.simulator.quote import rewrite_quote
 from tortie.simulator.session import Session
 from tortie.simulator.skb import Skb
 from tortie.simulator.tracking_table import ICMP_REDIRECT
@@ -333,8 +334,9 @@ def _rewrite(packet: Packet, manipulation: Manipulation, target: ConnTuple) -> P
 def translate_error(skb: Skb, manipulation: Manipulation) -> bool | None:
     """Rewrites an ICMP error about a translated connection, inside and outside.
 
-    Returns whether it changed, or None when the kernel drops it: a redirect for a connection that is translated, or one
-    whose NAT is not decided yet (spec: netfilter 5.8).
+    Returns whether it changed, or None when the kernel drops it: a redirect for a connection that is translated or whose
+    NAT is not decided yet (spec: netfilter 5.8), a wrong checksum, or a quote too short to be rewritten
+    (nf_nat_icmp_reply_translation in nf_nat_proto.c).
     """
     connection = skb.connection
     assert connection is not None
@@ -350,32 +352,14 @@ def translate_error(skb: Skb, manipulation: Manipulation) -> bool | None:
     outer = invert_tuple(other)
     assert outer is not None
     # The quoted packet ran the other way: where the error's source is rewritten, the quote's destination is.
-    payload = _rewrite_quote(packet, other, source=manipulation is Manipulation.DESTINATION)
+    payload = rewrite_quote(packet, other, source=manipulation is Manipulation.DESTINATION)
+    if payload is None or not packet.checksum_ok:
+        return None
     if manipulation is Manipulation.SOURCE:
         skb.packet = replace(packet, src=outer.src, payload=payload)
     else:
         skb.packet = replace(packet, dst=outer.dst, payload=payload)
     return skb.packet != packet
-
-
-def _rewrite_quote(packet: Packet, target: ConnTuple, *, source: bool) -> bytes:
-    quote = bytearray(packet.payload)
-    if packet.family is IPFamily.V4:
-        offset, start, width = (quote[0] & 15) * 4, 12 if source else 16, 4
-    else:
-        offset, start, width = 40, 8 if source else 24, 16
-    quote[start : start + width] = (target.src if source else target.dst).to_bytes(width, "big")
-    if target.proto in PORT_PROTOCOLS:
-        place = offset if source else offset + 2
-        quote[place : place + 2] = (target.src_key if source else target.dst_key).to_bytes(2, "big")
-    elif _is_icmp(target):
-        quote[offset + 4 : offset + 6] = target.src_key.to_bytes(2, "big")
-    if packet.family is IPFamily.V4:
-        quote[10:12] = b"\0\0"
-        total = sum(int.from_bytes(quote[i : i + 2], "big") for i in range(0, offset, 2))
-        total = (total & 0xFFFF) + (total >> 16)
-        quote[10:12] = (~(total + (total >> 16)) & 0xFFFF).to_bytes(2, "big")
-    return bytes(quote)
 
 
 def leaves_by_another_device(skb: Skb) -> bool:

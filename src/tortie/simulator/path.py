@@ -223,7 +223,12 @@ def _loop_back(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
         run.steps.append(NoteStep(None, "the packet comes back in on lo, with its mark and connection", skb.mark))
     skb.in_iface, skb.out_iface = LOOPBACK, ""
     skb.local_output = False
-    return enter(run, skb, node)
+    try:
+        return enter(run, skb, node)
+    except Ended as ended:
+        # The sender has its answer by now: handing a packet to lo always succeeds (loopback_xmit in drivers/net/loopback.c).
+        ended.errno = None
+        raise
 
 
 def _loop_copy(run: Run, skb: Skb, node: FamilyNode) -> None:
@@ -253,9 +258,9 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
     if reply.gateway is None:
         return send(run, skb, node)
     skb.local_output, skb.in_iface = True, ""
-    towards = node.router.route_output(
-        reply.gateway, skb.packet.src, mark=skb.mark, tos=skb.packet.tos, out_iface=reply.out_iface
-    )
+    # The copy's way is looked up with neither its source nor its mark (nf_dup_ipv4_route, nf_dup_ipv6_route).
+    tos = skb.packet.tos if skb.packet.family is IPFamily.V4 else 0
+    towards = node.router.route_output(reply.gateway, 0, tos=tos, out_iface=reply.out_iface)
     decision = choose_route(run, skb, towards, "output")
     if not passes(decision):
         raise refused_output(decision)

@@ -96,7 +96,7 @@ def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 
         icmp_code=code,
         icmp_rest=rest,
         ttl=_HOP_LIMIT,
-        tos=packet.tos & 0x1E | _PRECEDENCE_CONTROL if v4 else packet.tos,
+        tos=packet.tos & 0x1E | _PRECEDENCE_CONTROL if v4 else 0,
         payload=quote,
     )
     return _belonging(skb, answer, router, Socket(has_file=False))

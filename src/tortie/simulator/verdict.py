@@ -44,6 +44,8 @@ class End:
     verdict: Verdict | None = None
     reply: Reply | None = None
     ends: bool = True
+    errno: str | None = "EPERM"
+    """What a local sender gets when the packet goes no further."""
 
 
 Terminal = Callable[[Run, Skb, Hook, str], End]
@@ -200,7 +202,8 @@ def _queue(what: str, bypass: bool) -> Terminal:
     def run_target(run: Run, skb: Skb, hook: Hook, subject: str) -> End:
         choice = Choice(DoubtKind.UNKNOWN, subject, ("accept", "drop"), conditions)
         number = run.chooser.choose(choice)
-        return End(conditions[number], Verdict.DROP if number else None)
+        # A queue takes the packet from its sender, whatever becomes of it then (nf_queue in nf_queue.c).
+        return End(conditions[number], Verdict.DROP if number else None, errno=None)
 
     return run_target
 

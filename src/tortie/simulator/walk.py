@@ -142,15 +142,22 @@ def _walk_once(
     family: FamilyNode, arrival: Arrival, session: Session, chooser: Chooser, pick: PickPort, *, keep_steps: bool
 ) -> Trace:
     def send_answer(cause: Run, about: Skb, reply: Reply) -> None:
-        if depth[0] == MOST_ANSWERS:
+        copied = reply.gateway is not None
+        # Copies are not copied again (in_nf_duplicate in nf_dup_ipv4.c).
+        if depth[0] == MOST_ANSWERS or (copied and copying):
             return
         depth[0] += 1
+        if copied:
+            copying.append(reply)
         child = cause.child()
         skb = Skb(reply.packet, session, mark=reply.mark)
         cause.answers.append(_finish(child, skb, None, lambda: send_reply(child, skb, family, reply)))
         depth[0] -= 1
+        if copied:
+            copying.pop()
 
     depth = [0]
+    copying: list[Reply] = []
     run = Run(session, chooser, pick, send_answer, keep_steps=keep_steps)
     skb = Skb(arrival.packet, session, in_iface=arrival.in_iface or "", mark=arrival.mark)
     skb.assumed_state = arrival.state

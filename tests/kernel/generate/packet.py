@@ -136,7 +136,6 @@ def _given(of: PacketDraw, data: bytes, iface: str | None) -> Given:
         uid=uid,
         gid=uid if draw.chance(0.5) else 0,
         device=draw.one(of.world.interfaces) if draw.chance(0.1) else "",
-        bound=draw.chance(0.5),
     )
 
 
@@ -306,9 +305,8 @@ def split(packet: Packet, size: int) -> list[bytes]:
             tcp_ack=0,
         )
         bare = replace(bare, icmp_type=0, icmp_rest=0)
-        if packet.family is IPFamily.V4:
-            bare = replace(bare, identification=identification, fragment_offset=at // 8, more_fragments=more)
-        else:
+        bare = replace(bare, identification=identification, fragment_offset=at // 8, more_fragments=more)
+        if packet.family is IPFamily.V6:
             header = fragment_header(packet.proto, offset=at // 8, more=more, identification=identification)
             bare = replace(bare, extensions=(*packet.extensions, header))
         pieces.append(format_packet(bare))

@@ -9,7 +9,6 @@ Sources: Documentation/networking/tuntap.rst, raw(7), net/netfilter/xt_owner.c (
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import fcntl
@@ -31,6 +30,10 @@ _TAPPED = (socket.IPPROTO_TCP, socket.IPPROTO_UDP)
 _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50
 _IPV6_RECVHOPLIMIT, _IPV6_HOPLIMIT = 51, 52
 _IPV6_RECVTCLASS, _IPV6_TCLASS = 66, 67
+
+
+class CannotBind(Exception):
+    """No socket can have this source address (multicast, or a broadcast address)."""
 
 
 class Tun:
@@ -68,7 +71,7 @@ class Tun:
 def is_noise(data: bytes) -> bool:
     """True for what a node says by itself: neighbour discovery, MLD (also behind a hop-by-hop header), IGMP."""
     if data[0] >> 4 == 4:
-        return data[9] == socket.IPPROTO_IGMP
+        return data[9] == socket.IPPROTO_IGMP and data[16] >> 4 == 14
     if data[6] == socket.IPPROTO_ICMPV6:
         return 130 <= data[40] <= 136 or data[40] == 143
     return data[6] == 0 and len(data) > 48 and data[40] == socket.IPPROTO_ICMPV6 and data[48] in (130, 131, 132, 143)
@@ -86,7 +89,8 @@ class LocalSender:
     ) -> str | None:
         """Sends a packet with its IP header; returns the name of the error, None when it was taken.
 
-        `bound` binds the socket to the packet's source, so that the first routing decision knows it.
+        `bound` binds the socket to the packet's source, so that the first routing decision knows it; `CannotBind` when
+        that is impossible.
         """
         family = IPFamily(data[0] >> 4)
         width, at = (4, 12) if family is IPFamily.V4 else (16, 8)
@@ -124,11 +128,20 @@ class LocalSender:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
         if source:
             raw.setsockopt(*_FREEBIND[family], 1)
-            with contextlib.suppress(OSError):
-                # A multicast address cannot be bound; the packet is then sent as from any socket.
+            try:
+                if _has_no_binding(family, source):
+                    raise OSError(errno.EADDRNOTAVAIL, "binding this address leaves the source open")
                 raw.bind((format_address(family, source), 0))
+            except OSError as error:
+                raw.close()
+                raise CannotBind(str(error)) from error
         self._sockets[key] = raw
         return raw
+
+
+def _has_no_binding(family: IPFamily, source: int) -> bool:
+    """Multicast and broadcast addresses: the socket then keeps no source (raw_bind in net/ipv4/raw.c)."""
+    return family is IPFamily.V4 and (source >> 28 >= 14 or source & 255 == 255)
 
 
 class DeliveryTap:

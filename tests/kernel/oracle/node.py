@@ -20,6 +20,7 @@ from tests.kernel.oracle.namespace import Namespace, ToolFailed
 from tests.kernel.oracle.outcome import Departure, EventKind, KernelWalk, Origin, Outcome
 from tests.kernel.oracle.separate import assign_departures, packet_kind, separate
 from tests.kernel.oracle.trace import TRACE_RULESET, LegacyTrace, NftTrace, count_rules, number_handles
+from tests.kernel.patience import Patience
 from tests.kernel.scenario import Given, Topology
 from tortie.net.address import IPFamily
 from tortie.netfilter.conntrack import ConnEntry
@@ -79,6 +80,8 @@ class KernelNode:
         self._tap = DeliveryTap(self.namespace)
         self._drops = DropReasons() if drop_reasons else None
         self._entries: dict[int, ConnEntry] = {}
+        self.patience = Patience()
+        """What the kernel's own limits on ICMP errors have used up on this node."""
         self._saved_sysctls: list[tuple[str, str]] = []
         self._counts: dict[tuple[IPFamily, str, str], int] = {}
         self._nft_counts: dict[tuple[IPFamily, str, str], int] = {}

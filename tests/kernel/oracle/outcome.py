@@ -60,6 +60,17 @@ class Origin(Enum):
     """By TEE."""
 
 
+class Kind(Enum):
+    """What a packet is, as far as answers are concerned."""
+
+    ICMP_ERROR = "ICMP error"
+    ICMP_REPLY = "ICMP reply"
+    RESET = "RST"
+    HANDSHAKE_ANSWER = "SYN+ACK"
+    OTHER = "other"
+    LATER_FRAGMENT = "later fragment"
+
+
 @dataclass(frozen=True, slots=True)
 class KernelWalk:
     """The steps of one packet in order, and its bytes at the first and the last step (None without a step).
@@ -68,6 +79,7 @@ class KernelWalk:
     """
 
     origin: Origin
+    kind: Kind
     steps: tuple[KernelStep, ...]
     first: bytes | None = None
     last: bytes | None = None

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
-from tests.kernel.oracle.outcome import Departure, KernelStep, KernelWalk, Origin
+from tests.kernel.oracle.outcome import Departure, KernelStep, KernelWalk, Kind, Origin
 from tests.kernel.oracle.trace import Sighting
 from tortie.net.protocol import ICMP, ICMPV6, TCP
 from tortie.netfilter.hook import Hook
@@ -23,17 +22,6 @@ _FRAGMENT = 44
 _RST, _ACK, _SYN = 4, 16, 2
 _ICMP_ERRORS = {4: frozenset({3, 4, 5, 11, 12}), 6: frozenset({1, 2, 3, 4, 137})}
 _ICMP_REPLIES = {4: frozenset({0, 14, 16, 18}), 6: frozenset({129, 140})}
-
-
-class Kind(Enum):
-    """What a packet is, as far as answers are concerned."""
-
-    ICMP_ERROR = "ICMP error"
-    ICMP_REPLY = "ICMP reply"
-    RESET = "RST"
-    HANDSHAKE_ANSWER = "SYN+ACK"
-    OTHER = "other"
-    LATER_FRAGMENT = "later fragment"
 
 
 def packet_kind(data: bytes) -> Kind:
@@ -104,23 +92,23 @@ def separate(
     groups = _legacy_groups(legacy, kind, local)
     if nft is None:
         return tuple(_walk(group, group.steps) for group in groups)
-    stepped = _nft_groups(nft, kind)
+    stepped = _nft_groups(nft, kind, copied=any(group.origin is Origin.COPY for group in groups))
     walks = []
     for group in groups:
         twin = next((other for other in stepped if (other.origin, other.kind) == (group.origin, group.kind)), None)
         if twin is not None:
             stepped.remove(twin)
         walks.append(_walk(group, twin.steps if twin is not None else ()))
-    return (*walks, *(KernelWalk(group.origin, group.steps) for group in stepped))
+    return (*walks, *(KernelWalk(group.origin, group.kind, group.steps) for group in stepped))
 
 
 def _walk(group: _Group, steps: tuple[KernelStep, ...]) -> KernelWalk:
     seen = group.seen
     if not seen:
-        return KernelWalk(group.origin, steps)
+        return KernelWalk(group.origin, group.kind, steps)
     places = [sighting.step.hook for sighting in group.sightings]
     hooks = tuple(hook for hook, before in zip(places, [None, *places], strict=False) if hook is not before)
-    return KernelWalk(group.origin, steps, seen[0], seen[-1], group.sightings[0].step.mark, hooks)
+    return KernelWalk(group.origin, group.kind, steps, seen[0], seen[-1], group.sightings[0].step.mark, hooks)
 
 
 def _legacy_groups(sightings: Sequence[Sighting], own_kind: Kind, local: bool) -> list[_Group]:
@@ -166,8 +154,8 @@ def _in_copy(groups: list[_Group], sighting: Sighting) -> _Group | None:
     return None
 
 
-def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind) -> list[_Group]:
-    """Groups of an nft trace: packets are numbered there, anew on `lo`."""
+def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind, *, copied: bool) -> list[_Group]:
+    """Groups of an nft trace: packets are numbered there, anew on `lo`; `copied` says that there are copies."""
     own = _Group(Origin.INJECTED, own_kind)
     groups = [own]
     own_numbers: set[int] = set()
@@ -176,7 +164,12 @@ def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind) -> list[_Group]:
         kind = own_kind if sighting.data is None else packet_kind(sighting.data)
         if kind is not own.kind:
             _made(groups, kind, sighting).sightings.append(sighting)
-        elif number in own_numbers or not own.sightings or sighting.step.hook not in (Hook.OUTPUT, Hook.POSTROUTING):
+        elif (
+            not copied
+            or number in own_numbers
+            or not own.sightings
+            or sighting.step.hook not in (Hook.OUTPUT, Hook.POSTROUTING)
+        ):
             own_numbers.add(number)
             own.sightings.append(sighting)
         else:
