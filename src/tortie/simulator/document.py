@@ -199,6 +199,10 @@ def outcome_probability(trace: Trace) -> float | None:
     return product
 
 
+_rule_text = lru_cache(maxsize=65536)(format_rule)
+"""Many packets meet the same rules."""
+
+
 @lru_cache(maxsize=4096)
 def target_name(target: Target | None, family: IPFamily) -> str | None:
     """The target's name as iptables prints it after -j, or the chain's; None for a rule without one."""
@@ -216,7 +220,7 @@ def _rule_step(step: RuleStep, naming: Naming) -> Document:
         "certain": not step.maybe,
         "target": target_name(step.rule.target, family),
         "goto": isinstance(step.rule.target, Goto),
-        "text": format_rule(step.rule, family),
+        "text": _rule_text(step.rule, family),
         "reason": step.reason,
         "effect": step.effect,
         "mark_before": step.mark_before,
@@ -262,7 +266,7 @@ def _decided(decided: DecidedBy, trace: Trace, naming: Naming) -> Document:
         "chain": decided.chain,
         "rule": decided.number,
         "backend": None if decided.backend is None else decided.backend.value,
-        "rule_text": None if rule is None else format_rule(rule, trace.packet.family),
+        "rule_text": None if rule is None else _rule_text(rule, trace.packet.family),
     }
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tortie.netfilter.hook import TableName
 from tortie.netfilter.match import CommentMatch
@@ -191,10 +192,18 @@ _SERVICE_PREFIXES: tuple[str, ...] = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-XLB-", "KU
 
 def chain_role(table: TableName, chain: str, services: Mapping[str, str] | None = None) -> Role | None:
     """What a chain is for, or None for a chain of nobody well known; `services` names kube-proxy's hashed chains."""
+    role = _role_by_name(table, chain)
+    if services and role is not None and role.kind in ("service", "endpoint") and chain in services:
+        return Role(role.owner, role.kind, role.text.replace(role.subject, services[chain]), services[chain])
+    return role
+
+
+@lru_cache(maxsize=65536)
+def _role_by_name(table: TableName, chain: str) -> Role | None:
     for start, owner, rows in _OWNERS:
         if chain.startswith(start):
             row = _find(rows, table, chain)
-            return None if row is None else _role(owner, row, chain, services or {})
+            return None if row is None else _role(owner, row, chain)
     return _firewalld_role(chain)
 
 
@@ -228,7 +237,7 @@ def _find(rows: tuple[_Row, ...], table: TableName, chain: str) -> _Row | None:
     return found
 
 
-def _role(owner: str, row: _Row, chain: str, services: Mapping[str, str]) -> Role:
+def _role(owner: str, row: _Row, chain: str) -> Role:
     if not row.prefix:
         return Role(owner, row.kind, row.text)
     rest = chain[len(row.name) :]
@@ -237,8 +246,6 @@ def _role(owner: str, row: _Row, chain: str, services: Mapping[str, str]) -> Rol
         subject = policy_subject(rest)
     elif row.kind in ("profile-in", "profile-out"):
         subject = profile_subject(rest)
-    elif row.kind in ("service", "endpoint"):
-        subject = services.get(chain, rest)
     elif row.kind in ("from-host", "to-host") and rest == "any-interface-at-all":
         subject = "* (any interface)"
     return Role(owner, row.kind, row.text.replace("{}", subject), subject)
