@@ -13,7 +13,24 @@ from tortie.net.address import IPFamily
 from tortie.net.node import Link, Neighbour, PolicyRule, Route
 from tortie.netfilter.conntrack import ConnEntry
 from tortie.netfilter.ipset import IPSet
+from tortie.netfilter.ipvs import VirtualService
 from tortie.netfilter.rule import Ruleset
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignChain:
+    """A base chain of nf_tables that is none of iptables': it sees packets too, and Tortie does not read its rules."""
+
+    family: str
+    """nf_tables' own families: `ip`, `ip6`, `inet`, `bridge`, `netdev`, `arp`."""
+    table: str
+    name: str
+    type: str
+    """`filter`, `nat` or `route`."""
+    hook: str
+    """In nf_tables' words: `prerouting`, `input`, …, and `ingress`, `egress`."""
+    priority: int
+    policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +48,9 @@ class Snapshot:
     sysctls: Mapping[str, str] | None = None
     """Names in the dotted form that sysctl prints: `net.ipv4.ip_forward`."""
     connections: tuple[ConnEntry, ...] | None = None
+    ipvs: tuple[VirtualService, ...] | None = None
+    foreign_chains: tuple[ForeignChain, ...] | None = None
     unreadable: tuple[str, ...] = ()
     """Remarks about parts that were there but could not be read or changed while being read."""
+    files: tuple[str, ...] = ()
+    """Names of the files that this was read from."""
