@@ -119,12 +119,15 @@ class SetIndex:
         """The longest prefix length of the given network dimension (0 is the first), None in an empty set."""
         return max((group.lengths[dimension] for group in self.groups), default=None)
 
-    def held(self, entry: SetEntry) -> SetEntry | None:
-        """The element with the same parts, whatever its extensions; interface names are compared as they are written."""
+    def under_key_of(self, entry: SetEntry) -> tuple[SetEntry, ...]:
+        """Elements with the same parts, whatever their extensions and interfaces."""
         lengths, key = entry_key(self.definition, entry)
         group = next((group for group in self.groups if group.lengths == lengths), None)
-        found = group.table.get(key) if group is not None else None
-        return next((other for other in found or () if _same_element(other, entry)), None)
+        return (group.table.get(key) if group is not None else None) or ()
+
+    def held(self, entry: SetEntry) -> SetEntry | None:
+        """The element with the same parts, whatever its extensions; interface names are compared as they are written."""
+        return next((other for other in self.under_key_of(entry) if _same_element(other, entry)), None)
 
     def with_entry(self, entry: SetEntry) -> SetIndex:
         """The set with an element added, or changed where it was there already."""

@@ -1,0 +1,254 @@
+"""The SET target: puts packets' parts into ip sets, takes them out, and takes marks from them (spec: netfilter 6, 8.2).
+
+What is added is what a lookup would ask for, a network with the longest prefix that the set holds already. Later rules
+see the change at once; it lives in the session, never in the snapshot.
+
+Sources: set_target_v3 in net/netfilter/xt_set.c; ip_set_add and ip_set_del in net/netfilter/ipset/ip_set_core.c, mtype_add
+and mtype_del in ip_set_hash_gen.h, list_set_kadd in ip_set_list_set.c, the kadt functions of each type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tortie.net.address import IPFamily, Prefix, parse_address, parse_prefix, prefix_mask
+from tortie.netfilter.ipset import IfacePart, IPSet, MacPart, MarkPart, NamePart, Part, PortPart, SetEntry
+from tortie.netfilter.match import Side
+from tortie.netfilter.target import SetTarget
+from tortie.simulator.answer import Doubt, DoubtKind
+from tortie.simulator.context import Context
+from tortie.simulator.ipset import SetIndex
+from tortie.simulator.match_set import LIST, fits, set_problem
+from tortie.simulator.set_lookup import CounterRule, Query, compile_query, decide, set_index
+from tortie.simulator.skb import Skb
+
+Effect = Callable[[Skb], Doubt | None]
+Change = Callable[[Skb], bool | Doubt]
+"""A change of a set: whether it was made, where that is known."""
+
+
+def compile_set_target(target: SetTarget, context: Context) -> Effect:
+    """`SET`."""
+    problem = set_problem(target.name, context)
+    if problem is not None:
+        doubt = Doubt(DoubtKind.UNKNOWN, f"SET changes something in a set of which nothing is known: {problem}")
+        return lambda _: doubt
+    if target.operation == "map":
+        return _map(target, context)
+    change = _change(target, target.name, context)
+
+    def run(skb: Skb) -> Doubt | None:
+        done = change(skb)
+        return done if isinstance(done, Doubt) else None
+
+    return run
+
+
+def _change(target: SetTarget, name: str, context: Context) -> Change:
+    definition = _definition(name, context)
+    if not fits(definition, target.sides, context):
+        return lambda _: False
+    if definition.type == LIST:
+        return _change_list(target, definition, context)
+    query = compile_query(name, definition, target.sides, context)
+    assert query is not None
+    change = _add if target.operation == "add" else _delete
+
+    def run(skb: Skb) -> bool | Doubt:
+        index = set_index(skb, name)
+        entry = new_entry(query, index, target.sides, skb)
+        if entry is None or isinstance(entry, Doubt):
+            return entry or False
+        return change(target, index, entry, skb)
+
+    return run
+
+
+def _definition(name: str, context: Context) -> IPSet:
+    sets = context.snapshot.ip_sets
+    assert sets is not None
+    return sets[name]
+
+
+def _change_list(target: SetTarget, definition: IPSet, context: Context) -> Change:
+    """A list:set hands the change to its members in order, until one of them makes it."""
+    changes: list[Change] = []
+    for entry in definition.entries:
+        part = entry.parts[0]
+        assert isinstance(part, NamePart)
+        problem = set_problem(part.name, context)
+        if problem is not None:
+            changes.append(_unknown_change(problem))
+        elif _definition(part.name, context).type != LIST:
+            changes.append(_change(target, part.name, context))
+
+    def run(skb: Skb) -> bool | Doubt:
+        for change in changes:
+            done = change(skb)
+            if done is not False:
+                return done
+        return False
+
+    return run
+
+
+def _unknown_change(problem: str) -> Change:
+    doubt = Doubt(DoubtKind.UNKNOWN, problem)
+    return lambda _: doubt
+
+
+# --- elements ----------------------------------------------------------------------------------------------------
+
+
+def new_entry(query: Query, index: SetIndex, sides: tuple[Side, ...], skb: Skb) -> SetEntry | Doubt | None:
+    """The element that stands for a packet in a set; None when the packet has no such part, or the set no such place."""
+    definition = index.definition
+    values = query.values(skb)
+    if values is None or isinstance(values, Doubt):
+        return values
+    family = index.family
+    remaining = iter(values)
+    networks = 0
+    parts: list[Part] = []
+    for dimension, side in zip(definition.dimensions, sides, strict=False):
+        if dimension == "iface":
+            name = skb.in_iface if side is Side.SRC else skb.out_iface
+            if name is None:
+                return Doubt(DoubtKind.UNKNOWN, f"the interface put into set {query.name} is not known")
+            if not name:
+                return None
+            parts.append(IfacePart(name))
+        elif dimension == "mac" and definition.type == "bitmap:ip,mac":
+            parts.append(MacPart(skb.mac_source))
+        elif dimension == "net":
+            length = index.longest(networks)
+            networks += 1
+            parts.append(_network(family, next(remaining), family.bits if length is None else length))
+        else:
+            parts.append(_part(dimension, definition, next(remaining)))
+    return SetEntry(tuple(parts)) if _has_place(definition, parts) else None
+
+
+def _network(family: IPFamily, value: int | bytes, length: int) -> Prefix:
+    assert isinstance(value, int)
+    return Prefix(family, value & prefix_mask(family, length), length)
+
+
+def _part(dimension: str, definition: IPSet, value: int | bytes) -> Part:
+    if isinstance(value, bytes):
+        return MacPart(value)
+    if dimension == "port":
+        return PortPart(None, value) if definition.type == "bitmap:port" else PortPart(value >> 16, value & 0xFFFF)
+    if dimension == "mark":
+        return MarkPart(value)
+    family = definition.family or IPFamily.V4
+    return Prefix(family, value, family.bits)
+
+
+def _has_place(definition: IPSet, parts: list[Part]) -> bool:
+    """False for what the set cannot hold: an address or port outside a bitmap, address 0 in hash:ip, a network of /0."""
+    first = parts[0]
+    if definition.type.startswith("bitmap:"):
+        low, high = _bitmap_range(definition)
+        value = first.address if isinstance(first, Prefix) else first.port if isinstance(first, PortPart) else low
+        return low <= value <= high
+    if definition.type == "hash:ip":
+        return isinstance(first, Prefix) and first.address != 0
+    return all(not isinstance(part, Prefix) or part.length > 0 for part in parts)
+
+
+def _bitmap_range(definition: IPSet) -> tuple[int, int]:
+    text = definition.options.get("range") or ""
+    low, joint, high = text.partition("-")
+    if definition.type == "bitmap:port":
+        return int(low), int(high) if joint else int(low)
+    if joint:
+        return parse_address(low).value, parse_address(high).value
+    prefix = parse_prefix(low).network
+    return prefix.address, prefix.address | prefix.mask ^ prefix.family.all_ones
+
+
+# --- adding and deleting -----------------------------------------------------------------------------------------
+
+
+def _add(target: SetTarget, index: SetIndex, entry: SetEntry, skb: Skb) -> bool | Doubt:
+    """Adds an element; one that is there already is left alone, or with `--exist` gets new extensions."""
+    name, options = index.definition.name, index.definition.options
+    held = _held(index, entry)
+    if held is not None and not target.exist:
+        return False
+    if held is None and index.is_full:
+        if "forceadd" in options:
+            return Doubt(DoubtKind.CHANCE, f"set {name} is full and gives up a random element")
+        return False
+    if held is not None:
+        entry = replace(entry, parts=held.parts)
+    if "timeout" in options:
+        entry = replace(entry, timeout_s=target.timeout_s if target.timeout_s is not None else _timeout(options["timeout"]))
+    if "counters" in options:
+        entry = replace(entry, packets=1, bytes=skb.packet.length)
+    skb.session.replace_set(name, index.with_entry(entry))
+    return True
+
+
+def _timeout(text: str | None) -> int | None:
+    return int(text) if text else None
+
+
+def _delete(_: SetTarget, index: SetIndex, entry: SetEntry, skb: Skb) -> bool:
+    held = _held(index, entry)
+    if held is None:
+        return False
+    skb.session.replace_set(index.definition.name, index.without_entry(held))
+    return True
+
+
+def _held(index: SetIndex, entry: SetEntry) -> SetEntry | None:
+    """The element in the set that this one is equal to; an interface with wildcard is equal to every name it covers."""
+    for held in index.under_key_of(entry):
+        if all(_covers(one, other) for one, other in zip(held.parts, entry.parts, strict=True)):
+            return held
+    return None
+
+
+def _covers(one: Part, other: Part) -> bool:
+    if isinstance(one, IfacePart) and isinstance(other, IfacePart):
+        return one.physdev == other.physdev and (
+            other.name.startswith(one.name) if one.wildcard else one.name == other.name
+        )
+    return True
+
+
+# --- map ---------------------------------------------------------------------------------------------------------
+
+
+def _map(target: SetTarget, context: Context) -> Effect:
+    """`--map-set`: takes the mark that the packet's element holds; priority and queue do not change its path."""
+    definition = _definition(target.name, context)
+    names = [target.name]
+    if definition.type == LIST:
+        names = [part.name for entry in definition.entries for part in entry.parts if isinstance(part, NamePart)]
+    lookups: list[Query | Doubt] = []
+    for name in names:
+        problem = set_problem(name, context)
+        if problem is not None:
+            lookups.append(Doubt(DoubtKind.UNKNOWN, problem))
+            continue
+        query = compile_query(name, _definition(name, context), target.sides, context)
+        if query is not None:
+            lookups.append(query)
+
+    def run(skb: Skb) -> Doubt | None:
+        for query in lookups:
+            found = query if isinstance(query, Doubt) else decide(query, skb, CounterRule())
+            if isinstance(found, Doubt):
+                return found
+            if found is not None and not found.nomatch:
+                if target.map_mark:
+                    value, mask = found.skb_mark or (0, 0)
+                    skb.mark = skb.mark & ~mask & 0xFFFFFFFF ^ value
+                return None
+        return None
+
+    return run
