@@ -55,6 +55,7 @@ from tortie.simulator.choice import Choice
 from tortie.simulator.connection import Connection
 from tortie.simulator.conntrack import TrackingOptions, confirm, is_icmp_error, track
 from tortie.simulator.fragment import collect_fragment
+from tortie.simulator.ipvs import Balancer
 from tortie.simulator.nat import (
     MANIPULATION,
     Manipulation,
@@ -120,8 +121,10 @@ def compile_family(snapshot: Snapshot, family: IPFamily) -> FamilyNode:
         remarks.append(f"connection tracking is taken to be on, since the table {names} could not be read")
     node = FamilyNode(family, snapshot, router, tracking, bool(rulesets), tuple(remarks))
     options = _tracking_options(snapshot)
+    balancer = Balancer(snapshot, family, router)
     for hook in Hook:
-        node.stages[hook] = _stages(node, hook, tables, options, defragments=defragments)
+        found = [*_stages(node, hook, tables, options, defragments=defragments), *balancer.stages(hook)]
+        node.stages[hook] = tuple(stage for _, stage in sorted(found, key=lambda pair: pair[0]))
     return node
 
 
@@ -155,7 +158,7 @@ def _tracking_options(snapshot: Snapshot) -> TrackingOptions:
 
 def _stages(
     node: FamilyNode, hook: Hook, tables: list[CompiledTable], options: TrackingOptions, *, defragments: bool
-) -> tuple[Stage, ...]:
+) -> list[tuple[int, Stage]]:
     found: list[tuple[int, Stage]] = []
     incoming = hook in (Hook.PREROUTING, Hook.OUTPUT)
     nat = tuple(table for table in tables if table.name is TableName.NAT)
@@ -175,7 +178,7 @@ def _stages(
         if nat and hook is not Hook.FORWARD:
             priority = NAT_DST_PRIORITY if incoming else NAT_SRC_PRIORITY
             found.append((priority, _nat_stage(node, nat, hook)))
-    return tuple(stage for _, stage in sorted(found, key=lambda pair: pair[0]))
+    return found
 
 
 # --- tables ------------------------------------------------------------------------------------------------------

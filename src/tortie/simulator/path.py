@@ -17,6 +17,7 @@ from tortie.netfilter.match import CtState
 from tortie.simulator.device import LOOPBACK
 from tortie.simulator.fragment import collect_fragment
 from tortie.simulator.hooks import FamilyNode
+from tortie.simulator.ipvs import Diverted, note_diversion
 from tortie.simulator.reply import Reply, icmp_error
 from tortie.simulator.route import RouteDecision, RouteKind
 from tortie.simulator.routing import (
@@ -181,7 +182,12 @@ def deliver(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
             text = "held until the other fragments of the packet arrive"
             raise Ended(Verdict.MAYBE, DecidedBy(Cause.HEADER, text, Hook.INPUT), disposition=Disposition.HELD)
         skb.packet = whole
-    node.run_hook(run, skb, Hook.INPUT)
+    try:
+        node.run_hook(run, skb, Hook.INPUT)
+    except Diverted as diverted:
+        note_diversion(run, skb)
+        skb.in_iface = ""
+        return Arrived(Disposition.FORWARDED, send_routed(run, skb, node, diverted.decision).out)
     return Arrived(
         Disposition.DELIVERED, Egress(skb.in_iface or "", skb.packet, skb.mark, run.random_sport, run.random_dport)
     )
@@ -204,7 +210,11 @@ def send_routed(run: Run, skb: Skb, node: FamilyNode, decision: RouteDecision) -
     """The output path of a packet whose first route is known."""
     skb.route = decision
     skb.out_iface = decision.iface
-    node.run_hook(run, skb, Hook.OUTPUT)
+    try:
+        node.run_hook(run, skb, Hook.OUTPUT)
+    except Diverted as diverted:
+        note_diversion(run, skb)
+        return send_routed(run, skb, node, diverted.decision)
     decision = skb.route
     skb.out_iface = decision.iface
     if decision.kind is RouteKind.LOCAL:
@@ -226,7 +236,7 @@ def _loop_back(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     try:
         return enter(run, skb, node)
     except Ended as ended:
-        # The sender has its answer by now: handing a packet to lo always succeeds (loopback_xmit in drivers/net/loopback.c).
+        # The sender has its answer by now: handing a packet to lo always succeeds (loopback_xmit in loopback.c).
         ended.errno = None
         raise
 

@@ -21,6 +21,7 @@ from tortie.simulator.connection import Connection
 if TYPE_CHECKING:
     from tortie.net.packet import Packet
     from tortie.simulator.ipset import SetIndex
+    from tortie.simulator.ipvs import BalancedFlow, FlowKey
 
 ConnKey = tuple[ConnTuple, int]
 """A tuple and the zone it is looked up in."""
@@ -32,8 +33,8 @@ class Session:
     """Connections, changed sets, recent lists and per-rule memory."""
 
     __slots__ = (
-        "_by_source", "_entries", "_parent", "_removed", "clock_s", "connections_known", "counted", "fragments", "memory",
-        "recent", "sets",
+        "_by_source", "_entries", "_parent", "_removed", "balanced", "balanced_answers", "clock_s", "connections_known",
+        "counted", "fragments", "memory", "recent", "sets",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +59,10 @@ class Session:
         """What stateful matches remember: counters of nth, bytes left of quota."""
         self.counted: dict[Place, frozenset[tuple[int, ConnKey]]] = {}
         """What each connlimit rule has counted: the masked address of its group, and the connection."""
+        self.balanced: Mapping[FlowKey, BalancedFlow] = {}
+        """Connections that IPVS has sent to a server, by what the client sends."""
+        self.balanced_answers: Mapping[FlowKey, BalancedFlow] = {}
+        """The same by what the server sends."""
         self.fragments: dict[tuple[str, int, int, int, int], tuple[Packet, ...]] = {}
         """Fragments waiting for the rest of their packet: place, source, destination, protocol, identification."""
         self.clock_s = clock_s
@@ -72,6 +77,7 @@ class Session:
             child.memory = dict(self.memory)
         if self.counted:
             child.counted = dict(self.counted)
+        child.balanced, child.balanced_answers = self.balanced, self.balanced_answers
         if self.fragments:
             child.fragments = dict(self.fragments)
         return child
@@ -90,6 +96,7 @@ class Session:
         parent.recent = self.recent
         parent.memory = self.memory
         parent.counted = self.counted
+        parent.balanced, parent.balanced_answers = self.balanced, self.balanced_answers
         parent.fragments = self.fragments
 
     def replace_set(self, name: str, index: SetIndex) -> None:

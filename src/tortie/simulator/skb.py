@@ -35,7 +35,7 @@ class Skb:
     """One packet in flight; interface names are empty where the hook has no such device."""
 
     __slots__ = (
-        "assumed_state", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "forwarded", "frame_type",
+        "assumed_state", "balanced", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "forwarded", "frame_type",
         "hook", "in_iface", "local_output", "mac_source", "mark", "out_iface", "packet", "phys_in", "phys_out", "route",
         "session", "socket", "socket_known", "template", "untracked", "zone_original", "zone_reply",
     )  # fmt: skip
@@ -55,6 +55,8 @@ class Skb:
         self.route: RouteDecision | None = None
         """Where the packet goes, once that is decided."""
         self.bridged = False
+        self.balanced = False
+        """True once IPVS has handled the packet (ipvs_property)."""
         self.forwarded = False
         self.local_output = False
         self.frame_type: str | None = "unicast"
