@@ -298,4 +298,6 @@ def explain_multiport(match: MultiportMatch, packet: Packet) -> str:
         seen = f"source port is {packet.sport}"
     else:
         seen = f"destination port is {packet.dport}"
+    if not match.inverted and len(match.ports) == 1:
+        return f"{seen}, not {listed}"
     return f"{seen}, which is {'' if match.inverted else 'not '}among {listed}"
