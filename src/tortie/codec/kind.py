@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tortie.codec.service import ANY_SERVICE, SERVICES
+from tortie.codec.service import ANY_SERVICE
 from tortie.codec.words import quote
 from tortie.net.address import (
     AddressMask,
@@ -104,9 +104,11 @@ def _write_range(value: IntRange, family: IPFamily) -> str:
     return str(value.low) if value.low == value.high else f"{value.low}:{value.high}"
 
 
-def ports(protocol: str) -> Kind:
-    """`--dport` and `--sport` of one protocol: a port, or a range that may lack an end; tcp and udp do not print all."""
-    services = SERVICES[protocol]
+def ports(services: Mapping[str, int] = ANY_SERVICE, *, upward: bool = False, vacuous: bool = False) -> Kind:
+    """`--dport` and `--sport`: a port, or a range that may lack an end.
+
+    `upward` refuses a range that runs backwards, `vacuous` says that the range of all ports is not printed.
+    """
 
     def read(text: str, family: IPFamily) -> IntRange:
         low_text, joint, high_text = text.partition(":")
@@ -115,11 +117,11 @@ def ports(protocol: str) -> Kind:
             return IntRange(port, port)
         low = read_port(low_text, services) if low_text else 0
         high = read_port(high_text, services) if high_text else 65535
-        if low > high:
+        if upward and low > high:
             raise InvalidInput(f"port range runs backwards: {text!r}")
         return IntRange(low, high)
 
-    return Kind(read, _write_range, vacuous=IntRange(0, 65535) if protocol in ("tcp", "udp") else None)
+    return Kind(read, _write_range, vacuous=IntRange(0, 65535) if vacuous else None)
 
 
 def _read_port_list(text: str, family: IPFamily) -> tuple[IntRange, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tortie.codec.extension import Extension, Given, fill_fields, format_option, plain, test, unprinted, whole
 from tortie.codec.kind import (
@@ -15,12 +16,12 @@ from tortie.codec.kind import (
     HOST_MASK,
     INTERFACE,
     MAC,
+    PREFIX,
     RAW,
     Kind,
     number,
     number_range,
     read_host,
-    read_net,
     read_number,
     words_of,
 )
@@ -53,6 +54,7 @@ from tortie.netfilter.match import (
     RtMatch,
     SrhMatch,
     StringMatch,
+    Test,
     TosMatch,
     TtlMatch,
     U32Match,
@@ -464,6 +466,16 @@ _STRING = Extension(
 
 # --- IPv6 extension headers ---------------------------------------------------------------------------------------
 
+
+def _build_frag(given: Sequence[Given], family: IPFamily) -> FragMatch:
+    filled: dict[str, Any] = {}
+    for item in given:
+        fill_fields(filled, item, family)
+    if "more" in filled and "last" in filled:
+        raise InvalidInput("frag takes one of --fragmore and --fraglast")
+    return FragMatch(**filled)
+
+
 _FRAG = Extension(
     "frag",
     FragMatch,
@@ -476,6 +488,7 @@ _FRAG = Extension(
         plain("fraglast", None, "last"),
     ),
     families=V6,
+    build=_build_frag,
 )
 
 
@@ -499,7 +512,7 @@ def _options_extension(name: str) -> Extension:
         name,
         OptionsMatch,
         (
-            test(f"{name}-len", number(0, 2048), "length"),
+            test(f"{name}-len", number(), "length"),
             plain(f"{name}-opts", Kind(_read_header_options, _write_header_options), "options"),
         ),
         families=V6,
@@ -512,6 +525,19 @@ def _read_addresses(text: str, family: IPFamily) -> tuple[int, ...]:
 
 
 _ADDRESSES = Kind(_read_addresses, lambda value, family: ",".join(format_address(family, item) for item in value))
+
+
+def _build_rt(given: Sequence[Given], family: IPFamily) -> RtMatch:
+    filled: dict[str, Any] = {}
+    for item in given:
+        if item.option.name.startswith("rt-0-") and filled.get("type") != Test(0):
+            raise InvalidInput(f"rt takes --{item.option.name} only behind --rt-type 0")
+        fill_fields(filled, item, family)
+        if item.option.name == "rt-0-not-strict" and "addresses" not in filled:
+            raise InvalidInput("rt takes --rt-0-not-strict only behind --rt-0-addrs")
+    return RtMatch(**filled)
+
+
 _RT = Extension(
     "rt",
     RtMatch,
@@ -524,11 +550,12 @@ _RT = Extension(
         plain("rt-0-not-strict", None, "not_strict"),
     ),
     families=V6,
+    build=_build_rt,
 )
 
 _HEADER_NAMES = {
     "hop": "hop-by-hop", "dst": "ipv6-opts", "route": "ipv6-route", "frag": "ipv6-frag", "auth": "ah", "esp": "esp",
-    "none": "ipv6-nonxt", "prot": "protocol", "proto": "protocol",
+    "none": "ipv6-nonxt", "prot": "protocol",
 }  # fmt: skip
 _HEADER_NUMBERS = {
     "0": "hop-by-hop", "43": "ipv6-route", "44": "ipv6-frag", "50": "esp", "51": "ah", "59": "ipv6-nonxt",
@@ -555,9 +582,8 @@ _IPV6HEADER = Extension(
 )
 _EUI64 = Extension("eui64", Eui64Match, families=V6)
 
-_SRH_NUMBERS = tuple(
-    f"{stem}-{compare}" for stem in ("srh-hdr-len", "srh-segs-left", "srh-last-entry") for compare in ("eq", "gt", "lt")
-)
+_SRH_STEMS = ("srh-hdr-len", "srh-segs-left", "srh-last-entry")
+_SRH_NUMBERS = tuple(f"{stem}-{compare}" for stem in _SRH_STEMS for compare in ("eq", "gt", "lt"))
 _SRH_NETS = ("srh-psid", "srh-nsid", "srh-lsid")
 _SRH_NAMES = ("srh-next-hdr", *_SRH_NUMBERS, "srh-tag", *_SRH_NETS)
 
@@ -567,12 +593,15 @@ def _build_srh(given: Sequence[Given], family: IPFamily) -> SrhMatch:
     for item in given:
         name, text = item.option.name, item.argument
         if name in _SRH_NETS:
-            text = str(read_net(text, family))
+            text = PREFIX.write(PREFIX.read(text, family), family)
         elif name == "srh-next-hdr":
             text = str(read_number(text, 0, 255))
         else:
             text = str(read_number(text, 0, 65535 if name == "srh-tag" else 255))
         found[name] = (name, text, item.inverted)
+    for stem in _SRH_STEMS:
+        if len({found[name][1] for name in found if name.startswith(stem)}) > 1:
+            raise InvalidInput(f"srh keeps one number for all --{stem} tests")
     return SrhMatch(tuple(found[name] for name in _SRH_NAMES if name in found))
 
 

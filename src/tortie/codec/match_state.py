@@ -35,9 +35,9 @@ from tortie.codec.kind import (
     name_list,
     number,
     number_range,
+    ports,
     read_net,
     read_number,
-    read_port,
     string,
     words_of,
 )
@@ -104,13 +104,7 @@ def _read_statuses(text: str, family: IPFamily) -> frozenset[CtStatus]:
 _STATUS_KIND = Kind(_read_statuses, lambda value, _: ",".join(status.value for status in CtStatus if status in value))
 
 
-def _read_ct_ports(text: str, family: IPFamily) -> IntRange:
-    low, joint, high = text.partition(":")
-    first = read_port(low) if low or not joint else 0
-    return IntRange(first, (read_port(high) if high else 65535) if joint else first)
-
-
-_CT_PORTS = Kind(_read_ct_ports, number_range(65535).write)
+_CT_PORTS = ports()
 _DIRECTION = choice({item.value: item for item in Direction}, {item.value.lower(): item for item in Direction})
 _CONNTRACK = Extension(
     "conntrack",

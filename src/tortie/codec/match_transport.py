@@ -10,6 +10,7 @@ from typing import Any
 
 from tortie.codec.extension import Extension, Given, fill_fields, plain, test, unprinted, whole
 from tortie.codec.kind import PORT_LIST, Kind, name_list, number, number_range, ports, read_number
+from tortie.codec.service import SCTP_SERVICES, TCP_SERVICES
 from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
 from tortie.net.protocol import TCP_FLAGS
@@ -72,8 +73,8 @@ TCP_FLAGS_KIND = Kind(
 )
 _SYN = Kind(lambda text, _: TcpFlagsTest(0x17, 0x02), lambda value, _: "", words=0)
 
-_TCP_SPORT = test("sport", ports("tcp"), "source_ports")
-_TCP_DPORT = test("dport", ports("tcp"), "destination_ports")
+_TCP_SPORT = test("sport", ports(TCP_SERVICES, upward=True, vacuous=True), "source_ports")
+_TCP_DPORT = test("dport", ports(TCP_SERVICES, upward=True, vacuous=True), "destination_ports")
 TCP = Extension(
     "tcp",
     TcpMatch,
@@ -90,8 +91,8 @@ TCP = Extension(
 
 # --- udp, sctp, dccp ----------------------------------------------------------------------------------------------
 
-_UDP_SPORT = test("sport", ports("udp"), "source_ports")
-_UDP_DPORT = test("dport", ports("udp"), "destination_ports")
+_UDP_SPORT = test("sport", ports(vacuous=True), "source_ports")
+_UDP_DPORT = test("dport", ports(vacuous=True), "destination_ports")
 UDP = Extension(
     "udp",
     UdpMatch,
@@ -132,8 +133,8 @@ def _write_chunks(value: SctpChunksTest, family: IPFamily) -> str:
     return f"{value.mode} " + ",".join(f"{name}:{flags}" if flags else name for name, flags in value.chunks)
 
 
-_SCTP_SPORT = test("sport", ports("sctp"), "source_ports")
-_SCTP_DPORT = test("dport", ports("sctp"), "destination_ports")
+_SCTP_SPORT = test("sport", ports(SCTP_SERVICES, upward=True), "source_ports")
+_SCTP_DPORT = test("dport", ports(SCTP_SERVICES, upward=True), "destination_ports")
 SCTP = Extension(
     "sctp",
     SctpMatch,
@@ -149,8 +150,8 @@ SCTP = Extension(
 _DCCP_TYPES = (
     "REQUEST", "RESPONSE", "DATA", "ACK", "DATAACK", "CLOSEREQ", "CLOSE", "RESET", "SYNC", "SYNCACK", "INVALID",
 )  # fmt: skip
-_DCCP_SPORT = test("sport", ports("dccp"), "source_ports")
-_DCCP_DPORT = test("dport", ports("dccp"), "destination_ports")
+_DCCP_SPORT = test("sport", ports(), "source_ports")
+_DCCP_DPORT = test("dport", ports(), "destination_ports")
 DCCP = Extension(
     "dccp",
     DccpMatch,
@@ -277,13 +278,22 @@ MH_NAMES: dict[str, int] = {
 
 
 def _read_mh_type(text: str) -> int:
-    return MH_NAMES[text.lower()] if text.lower() in MH_NAMES else read_number(text, 0, 255)
+    if text[:1].isdigit():
+        return read_number(text, 0, 255)
+    wanted = text.lower()
+    name = wanted if wanted in MH_NAMES else next((name for name in MH_NAMES if name.startswith(wanted)), None)
+    if name is None:
+        raise InvalidInput(f"unknown Mobile IPv6 message: {text!r}")
+    return MH_NAMES[name]
 
 
 def _read_mh_types(text: str, family: IPFamily) -> IntRange:
     low, joint, high = text.partition(":")
     first = _read_mh_type(low) if low else 0
-    return IntRange(first, (_read_mh_type(high) if high else 255) if joint else first)
+    last = (_read_mh_type(high) if high else 255) if joint else first
+    if first > last:
+        raise InvalidInput(f"range runs backwards: {text!r}")
+    return IntRange(first, last)
 
 
 _MH_TYPES = Kind(

@@ -199,6 +199,21 @@ def _nat_ports(*hooks: Hook) -> Callable[[Any], Place]:
     return place
 
 
+HELPER_PROTOCOLS: Mapping[str, frozenset[int]] = {
+    "amanda": frozenset({UDP}), "ftp": frozenset({TCP}), "irc": frozenset({TCP}), "netbios-ns": frozenset({UDP}),
+    "pptp": frozenset({TCP}), "sane": frozenset({TCP}), "sip": frozenset({TCP, UDP}), "snmp": frozenset({UDP}),
+    "tftp": frozenset({UDP}), "RAS": frozenset({UDP}), "Q.931": frozenset({TCP}), "H.245": frozenset({TCP}),
+}  # fmt: skip
+"""Protocols of the kernel's connection tracking helpers (net/netfilter/nf_conntrack_*.c)."""
+_ANY_PROTOCOL = frozenset(range(1, 256))
+
+
+def _ct(target: CtTarget) -> Place:
+    if target.helper is None and target.timeout is None:
+        return Place(_RAW)
+    return Place(_RAW, protocols=HELPER_PROTOCOLS.get(target.helper or "", _ANY_PROTOCOL))
+
+
 def _tcpmss(target: TcpmssTarget) -> Place:
     return Place(hooks=_LEAVING if target.mss is None else None, protocols=frozenset({TCP}))
 
@@ -234,7 +249,7 @@ _TARGET_PLACES: Mapping[type[Any], Callable[[Any], Place]] = {
     Snat: _nat_ports(_IN, _POST),
     Masquerade: _nat_ports(_POST),
     Netmap: _tables(_NAT),
-    CtTarget: _tables(_RAW),
+    CtTarget: _ct,
     Notrack: _tables(_RAW),
     TtlTarget: _tables(_MANGLE),
     HlTarget: _tables(_MANGLE),
@@ -293,8 +308,8 @@ def _check_place(place: Place, what: str, table: TableName, protocol: ProtocolMa
         return
     inverted = protocol is not None and protocol.inverted and not (place.inverted_protocol or native)
     if protocol is None or inverted or protocol.number not in place.protocols:
-        names = ", ".join(protocol_name(number) for number in sorted(place.protocols))
-        raise InvalidInput(f"{what} needs -p with one of {names}")
+        names = ", ".join(protocol_name(number) for number in sorted(place.protocols)[:5])
+        raise InvalidInput(f"{what} needs -p with a protocol such as {names}")
 
 
 def _tests_syn(rule: Rule) -> bool:

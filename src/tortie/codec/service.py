@@ -1,7 +1,7 @@
 """Service names that rules written by hand may use for ports; iptables-save never prints one.
 
-The names are those of Debian's /etc/services (package netbase, release 12), as facts about ports; the tools ask that file
-for the protocol of the rule, so a name is known for some protocols only.
+The names are those of Debian's /etc/services (package netbase, release 12), as facts about ports; some options know
+the names of one protocol only.
 """
 
 from __future__ import annotations
@@ -57,14 +57,9 @@ def _read(*blocks: str) -> dict[str, int]:
     return {name: int(port) for block in blocks for name, _, port in (word.partition("=") for word in block.split())}
 
 
-SERVICES: dict[str, dict[str, int]] = {
-    "tcp": _read(_TCP_AND_UDP, _TCP),
-    "udp": _read(_TCP_AND_UDP, _UDP),
-    "udplite": {},
-    "sctp": {"amqp": 5672},
-    "dccp": {},
-}
-"""Port by name, for each protocol by name."""
-
-ANY_SERVICE: dict[str, int] = SERVICES["udp"] | SERVICES["tcp"]
-"""Port by name whatever the protocol, for options that do not know it (`--ports`)."""
+TCP_SERVICES: dict[str, int] = _read(_TCP_AND_UDP, _TCP)
+"""Port by name for TCP."""
+SCTP_SERVICES: dict[str, int] = {"amqp": 5672}
+"""Port by name for SCTP."""
+ANY_SERVICE: dict[str, int] = _read(_TCP_AND_UDP, _UDP) | TCP_SERVICES
+"""Port by name whatever the protocol, as most options take it."""

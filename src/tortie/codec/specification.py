@@ -170,7 +170,9 @@ class _LineReader:
         if self.tried_protocol or "p" not in self.line.header:
             return False
         self.tried_protocol = True
-        name = protocol_name(self.line.protocol)
+        name = self.line.header["p"][0]
+        if name[:1].isdigit():
+            name = protocol_name(self.line.protocol)
         extension = MATCH_EXTENSIONS[self.line.family].get(_MATCH_ALIASES.get(name, name))
         if extension is None:
             return False

@@ -6,14 +6,14 @@ Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from tortie.codec.extension import Extension, Given, Option, fill_fields, format_option, make, plain, unprinted
 from tortie.codec.kind import (
     HOST,
-    NET,
+    INTERFACE,
     PREFIX,
     RAW,
-    STRING,
     XMARK,
     Kind,
     number,
@@ -26,7 +26,8 @@ from tortie.codec.kind import (
 from tortie.codec.match_network import DSCP_CLASS_KIND, DSCP_KIND, TOS_KIND
 from tortie.codec.match_state import SET_KIND
 from tortie.codec.match_transport import V4, V6
-from tortie.net.address import IPFamily, format_address
+from tortie.codec.target_plain import PLAIN_TARGETS
+from tortie.net.address import AddressMask, IPFamily, format_address
 from tortie.net.error import InvalidInput
 from tortie.netfilter.match import IntRange
 from tortie.netfilter.target import (
@@ -52,7 +53,6 @@ from tortie.netfilter.target import (
     Nflog,
     Nfqueue,
     Notrack,
-    PlainTarget,
     Queue,
     Redirect,
     Reject,
@@ -315,10 +315,13 @@ _AUDIT = Extension("AUDIT", AuditTarget, (plain("type", words_of("accept", "drop
 # --- nat ----------------------------------------------------------------------------------------------------------
 
 
-def _read_port_range(text: str, separator: str = "-") -> tuple[int, int]:
-    low_text, dash, high_text = text.partition(separator)
-    low = read_port(low_text)
-    high = read_port(high_text) if dash else low
+def _read_port_range(text: str) -> tuple[int, int]:
+    """`port` or `low-high`; only a single port may be a service's name."""
+    low_text, dash, high_text = text.partition("-")
+    if not dash:
+        port = read_port(text)
+        return port, port
+    low, high = read_number(low_text, 0, 65535), read_number(high_text, 0, 65535)
     if low > high:
         raise InvalidInput(f"port range runs backwards: {text!r}")
     return low, high
@@ -326,29 +329,37 @@ def _read_port_range(text: str, separator: str = "-") -> tuple[int, int]:
 
 def read_nat_range(text: str, family: IPFamily) -> NatRange:
     """`[address[-address]][:port[-port[/base]]]`, addresses in brackets where IPv6 has a port; raises `InvalidInput`."""
-    addresses, ports = text, ""
-    if text.startswith("[") and family is IPFamily.V6:
-        addresses, closing, rest = text[1:].partition("]")
-        if not closing or (rest and not rest.startswith(":")):
-            raise InvalidInput(f"not an address and port: {text!r}")
-        ports = rest[1:]
-    elif text.startswith(":") and (family is IPFamily.V4 or text.count(":") == 1):
-        addresses, ports = "", text[1:]
-    elif family is IPFamily.V4:
-        addresses, _, ports = text.partition(":")
+    addresses, ports = _split_nat_range(text, family)
     filled: dict[str, int] = {}
     if addresses:
         low, dash, high = addresses.partition("-")
         filled["low"] = read_host(low, family)
         filled["high"] = read_host(high, family) if dash else filled["low"]
-    if ports:
+    if ports is not None:
         span, slash, base = ports.partition("/")
         filled["low_port"], filled["high_port"] = _read_port_range(span)
         if slash:
+            if "-" not in span:
+                raise InvalidInput(f"only a range of ports can be shifted: {text!r}")
             filled["base_port"] = read_port(base)
-    if not filled:
-        raise InvalidInput(f"neither address nor port: {text!r}")
+    if not filled or filled.get("base_port") == 0:
+        raise InvalidInput(f"not an address or port: {text!r}")
     return NatRange(**filled)
+
+
+def _split_nat_range(text: str, family: IPFamily) -> tuple[str, str | None]:
+    """The addresses and what stands behind the colon, None when there is none."""
+    if text.startswith("[") and family is IPFamily.V6:
+        addresses, closing, rest = text[1:].partition("]")
+        if not closing or (rest and not rest.startswith(":")):
+            raise InvalidInput(f"not an address and port: {text!r}")
+        return addresses, rest[1:] if rest else None
+    if text.startswith(":") and (family is IPFamily.V4 or text.count(":") == 1):
+        return "", text[1:]
+    if family is IPFamily.V6:
+        return text, None
+    addresses, colon, ports = text.partition(":")
+    return addresses, ports if colon else None
 
 
 def write_nat_range(value: NatRange, family: IPFamily) -> str:
@@ -369,6 +380,14 @@ def write_nat_range(value: NatRange, family: IPFamily) -> str:
     return text
 
 
+def _read_snat_range(text: str, family: IPFamily) -> NatRange:
+    found = read_nat_range(text, family)
+    if found.base_port is not None:
+        raise InvalidInput("SNAT cannot shift ports")
+    return found
+
+
+_SNAT_RANGE = Kind(_read_snat_range, write_nat_range)
 _NAT_RANGE = Kind(read_nat_range, write_nat_range)
 _RANDOM = plain("random", None, "random")
 _RANDOM_FULLY = plain("random-fully", None, "random_fully")
@@ -384,11 +403,18 @@ _TO_PORTS = plain(
     Kind(_read_to_ports, lambda value, _: str(value.low) if value.low == value.high else f"{value.low}-{value.high}"),
     "ports",
 )
-_SNAT = Extension("SNAT", Snat, (plain("to-source", _NAT_RANGE, "range"), _RANDOM, _RANDOM_FULLY, _PERSISTENT))
+_SNAT = Extension("SNAT", Snat, (plain("to-source", _SNAT_RANGE, "range"), _RANDOM, _RANDOM_FULLY, _PERSISTENT))
 _DNAT = Extension("DNAT", Dnat, (plain("to-destination", _NAT_RANGE, "range"), _RANDOM, _PERSISTENT))
 _MASQUERADE = Extension("MASQUERADE", Masquerade, (_TO_PORTS, _RANDOM, _RANDOM_FULLY))
 _REDIRECT = Extension("REDIRECT", Redirect, (_TO_PORTS, _RANDOM))
-_NETMAP = Extension("NETMAP", Netmap, (plain("to", PREFIX, "net"),))
+
+
+def _read_netmap(text: str, family: IPFamily) -> AddressMask:
+    found: AddressMask = PREFIX.read(text, family)
+    return AddressMask(family, found.value & found.mask, found.mask)
+
+
+_NETMAP = Extension("NETMAP", Netmap, (plain("to", Kind(_read_netmap, PREFIX.write), "net"),))
 
 # --- tracking -----------------------------------------------------------------------------------------------------
 
@@ -423,10 +449,14 @@ def _build_ct(given: Sequence[Given], family: IPFamily) -> CtTarget:
     filled: dict[str, object] = {}
     for item in given:
         if item.option.name in _ZONES:
+            if "zone" in filled:
+                raise InvalidInput("CT takes one of --zone, --zone-orig, --zone-reply")
             zone: int | str = "mark" if item.argument == "mark" else read_number(item.argument, 0, 65535)
             filled |= {"zone": zone, "zone_direction": _ZONES[item.option.name]}
-        else:
+        elif item.argument or not item.option.kind:
             fill_fields(filled, item, family)
+    if not filled.get("zone"):
+        filled |= {"zone": None, "zone_direction": None}
     return CtTarget(**filled)  # type: ignore[arg-type]
 
 
@@ -449,7 +479,10 @@ _CT = Extension(
 
 
 def _hop_target(name: str) -> tuple[Option, ...]:
-    return tuple(plain(f"{name}-{what}", number(0, 255), "value", operation=what) for what in ("set", "dec", "inc"))
+    return tuple(
+        plain(f"{name}-{what}", number(0 if what == "set" else 1, 255), "value", operation=what)
+        for what in ("set", "dec", "inc")
+    )
 
 
 _TTL = Extension("TTL", TtlTarget, _hop_target("ttl"), families=V4)
@@ -475,17 +508,24 @@ _DSCP = Extension(
     DscpTarget,
     (plain("set-dscp", DSCP_KIND, "value"), *unprinted(plain("", DSCP_CLASS_KIND, "value"), "set-dscp-class")),
 )
-_ECN = Extension(
-    "ECN",
-    EcnTarget,
-    (
-        plain("ecn-tcp-remove", None, "tcp_remove"),
-        plain("ecn-tcp-ece", number(0, 1), "ece"),
-        plain("ecn-tcp-cwr", number(0, 1), "cwr"),
-        plain("ecn-ip-ect", number(0, 3), "ect"),
-    ),
-    families=V4,
+_ECN_OPTIONS = (
+    plain("ecn-tcp-remove", None, "tcp_remove"),
+    plain("ecn-tcp-ece", number(0, 1), "ece"),
+    plain("ecn-tcp-cwr", number(0, 1), "cwr"),
+    plain("ecn-ip-ect", number(0, 3), "ect"),
 )
+
+
+def _build_ecn(given: Sequence[Given], family: IPFamily) -> EcnTarget:
+    filled: dict[str, Any] = {}
+    for item in given:
+        fill_fields(filled, item, family)
+    if not filled or ("tcp_remove" in filled and ("ece" in filled or "cwr" in filled)):
+        raise InvalidInput("ECN needs --ecn-tcp-remove, or bits to set")
+    return EcnTarget(tcp_remove=True) if "tcp_remove" in filled else EcnTarget(**filled)
+
+
+_ECN = Extension("ECN", EcnTarget, _ECN_OPTIONS, families=V4, build=_build_ecn)
 
 
 _LARGEST_MSS = {IPFamily.V4: 65535 - 20, IPFamily.V6: 65535 - 40}
@@ -523,12 +563,43 @@ def _read_strip(text: str, family: IPFamily) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+_STRIP_OPTIONS = plain("strip-options", Kind(_read_strip, lambda value, _: ",".join(map(str, value))), "options")
+
+
+def _build_tcpoptstrip(given: Sequence[Given], family: IPFamily) -> TcpoptstripTarget:
+    return TcpoptstripTarget(_read_strip(given[0].argument, family) if given else ())
+
+
+def _take_apart_tcpoptstrip(value: TcpoptstripTarget, family: IPFamily) -> Iterable[str | None]:
+    yield format_option(_STRIP_OPTIONS, value, family, {"options": ()})
+
+
 _TCPOPTSTRIP = Extension(
     "TCPOPTSTRIP",
     TcpoptstripTarget,
-    (plain("strip-options", Kind(_read_strip, lambda value, _: ",".join(map(str, value))), "options"),),
+    (_STRIP_OPTIONS,),
+    build=_build_tcpoptstrip,
+    take_apart=_take_apart_tcpoptstrip,
 )
-_CHECKSUM = Extension("CHECKSUM", ChecksumTarget, (plain("checksum-fill", None),))
+
+
+def _build_checksum(given: Sequence[Given], family: IPFamily) -> ChecksumTarget:
+    if not given:
+        raise InvalidInput("CHECKSUM needs --checksum-fill")
+    return ChecksumTarget()
+
+
+def _take_apart_checksum(value: ChecksumTarget, family: IPFamily) -> Iterable[str | None]:
+    yield "--checksum-fill"
+
+
+_CHECKSUM = Extension(
+    "CHECKSUM",
+    ChecksumTarget,
+    (plain("checksum-fill", None),),
+    build=_build_checksum,
+    take_apart=_take_apart_checksum,
+)
 
 
 def _read_class(text: str, family: IPFamily) -> tuple[int, int]:
@@ -577,21 +648,44 @@ _TPROXY = Extension(
     build=_build_tproxy,
     take_apart=_take_apart_tproxy,
 )
-_TEE = Extension("TEE", TeeTarget, (plain("gateway", HOST, "gateway"), plain("oif", RAW, "oif")))
-_SET = Extension(
-    "SET",
-    SetTarget,
-    (
-        plain("add-set", SET_KIND, "name", "sides", operation="add"),
-        plain("del-set", SET_KIND, "name", "sides", operation="del"),
-        plain("map-set", SET_KIND, "name", "sides", operation="map"),
-        plain("exist", None, "exist"),
-        plain("timeout", number(), "timeout_s"),
-        plain("map-mark", None, "map_mark"),
-        plain("map-prio", None, "map_prio"),
-        plain("map-queue", None, "map_queue"),
-    ),
+
+
+def _read_gateway(text: str, family: IPFamily) -> int:
+    found = read_host(text, family)
+    if not found:
+        raise InvalidInput("TEE's gateway cannot be the address of nobody")
+    return found
+
+
+_TEE = Extension(
+    "TEE", TeeTarget, (plain("gateway", Kind(_read_gateway, HOST.write), "gateway"), plain("oif", INTERFACE, "oif"))
 )
+_SET_OPTIONS = (
+    plain("add-set", SET_KIND, "name", "sides", operation="add"),
+    plain("del-set", SET_KIND, "name", "sides", operation="del"),
+    plain("map-set", SET_KIND, "name", "sides", operation="map"),
+    plain("exist", None, "exist"),
+    plain("timeout", number(0, 0xFFFFFFFE), "timeout_s"),
+    plain("map-mark", None, "map_mark"),
+    plain("map-prio", None, "map_prio"),
+    plain("map-queue", None, "map_queue"),
+)
+
+
+def _build_set(given: Sequence[Given], family: IPFamily) -> SetTarget:
+    filled: dict[str, Any] = {}
+    for item in given:
+        fill_fields(filled, item, family)
+    found: SetTarget = make(_SET, filled)
+    mapped = found.map_mark or found.map_prio or found.map_queue
+    if mapped is not (found.operation == "map"):
+        raise InvalidInput("SET takes --map-mark, --map-prio and --map-queue with --map-set, which needs one of them")
+    if found.operation != "add" and (found.exist or found.timeout_s is not None):
+        raise InvalidInput("SET takes --exist and --timeout only with --add-set")
+    return found
+
+
+_SET = Extension("SET", SetTarget, _SET_OPTIONS, build=_build_set)
 
 _SYNPROXY_VALUES = {"wscale": 0xFF, "mss": 0xFFFF}
 _SYNPROXY_OPTIONS = ("sack-perm", "timestamp", "wscale", "mss", "ecn")
@@ -620,68 +714,10 @@ _SYNPROXY = Extension(
     take_apart=_take_apart_synproxy,
 )
 
-# --- printed back, no effect on the path --------------------------------------------------------------------------
-
-
-def _plain_extension(name: str, *options: Option, families: tuple[IPFamily, ...] = (*V4, *V6)) -> Extension:
-    """A target kept as its words: every argument is read by its kind and held as it is printed."""
-
-    def build(given: Sequence[Given], family: IPFamily) -> PlainTarget:
-        found: dict[str, tuple[str, ...]] = {}
-        for item in given:
-            kind = item.option.kind
-            head = f"--{item.option.name}"
-            found[item.option.name] = (head, kind.write(kind.read(item.argument, family), family)) if kind else (head,)
-        return PlainTarget(name, tuple(word for option in options for word in found.get(option.name, ())))
-
-    def take_apart(value: PlainTarget, family: IPFamily) -> Iterable[str | None]:
-        return value.words
-
-    return Extension(name, PlainTarget, options, families, build=build, take_apart=take_apart)
-
-
-_PORT_MASK = number(0, 0xFFFF, "#06x")
-_WIDE_MASK = number(form="#010x")
-_PLAIN_TARGETS = (
-    _plain_extension(
-        "HMARK",
-        plain("hmark-src-prefix", number(0, 128)),
-        plain("hmark-dst-prefix", number(0, 128)),
-        plain("hmark-sport-mask", _PORT_MASK),
-        plain("hmark-dport-mask", _PORT_MASK),
-        plain("hmark-spi-mask", _WIDE_MASK),
-        plain("hmark-sport", _PORT_MASK),
-        plain("hmark-dport", _PORT_MASK),
-        plain("hmark-spi", _WIDE_MASK),
-        plain("hmark-proto-mask", number(0, 0xFFFF, "#04x")),
-        plain("hmark-rnd", _WIDE_MASK),
-        plain("hmark-mod", number()),
-        plain("hmark-offset", number()),
-        plain("hmark-tuple", RAW),
-    ),
-    _plain_extension("IDLETIMER", plain("timeout", number()), plain("label", RAW), plain("alarm", None)),
-    _plain_extension("LED", plain("led-trigger-id", STRING), plain("led-delay", RAW), plain("led-always-blink", None)),
-    _plain_extension("RATEEST", plain("rateest-name", RAW), plain("rateest-interval", RAW), plain("rateest-ewmalog", RAW)),
-    _plain_extension("SECMARK", plain("selctx", RAW)),
-    _plain_extension("CONNSECMARK", plain("save", None), plain("restore", None)),
-    _plain_extension("DNPT", plain("src-pfx", NET), plain("dst-pfx", NET), families=V6),
-    _plain_extension("SNPT", plain("src-pfx", NET), plain("dst-pfx", NET), families=V6),
-    _plain_extension(
-        "CLUSTERIP",
-        plain("new", None),
-        plain("hashmode", words_of("sourceip", "sourceip-sourceport", "sourceip-sourceport-destport")),
-        plain("clustermac", RAW),
-        plain("total-nodes", number()),
-        plain("local-node", RAW),
-        plain("hash-init", number()),
-        families=V4,
-    ),
-)
-
 TARGETS: tuple[Extension, ...] = (
     Extension("ACCEPT", Accept), Extension("DROP", Drop), Extension("RETURN", Return), Extension("QUEUE", Queue),
     _MARK, _CONNMARK, _REJECT, _SNAT, _DNAT, _MASQUERADE, _REDIRECT, _NETMAP, _LOG, _NFLOG, _NFQUEUE, _CT,
     Extension("NOTRACK", Notrack), _TTL, _HL, _TOS, _DSCP, _ECN, _TCPMSS, _TCPOPTSTRIP, _CHECKSUM, _CLASSIFY, _TPROXY,
-    _TEE, _SET, Extension("TRACE", TraceTarget), _AUDIT, _SYNPROXY, *_PLAIN_TARGETS,
+    _TEE, _SET, Extension("TRACE", TraceTarget), _AUDIT, _SYNPROXY, *PLAIN_TARGETS,
 )  # fmt: skip
 """Every target with a table of its own; a name that is none of these is a chain or unknown."""
