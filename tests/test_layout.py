@@ -12,8 +12,16 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "tortie"
 UNIT = ROOT / "tests" / "unit"
 
-TESTED_ELSEWHERE: dict[str, str] = {}
+TESTED_ELSEWHERE: dict[str, str] = {
+    "net/error": "tests of every parser",
+    "net/node": "tests/unit/codec/test_node.py: values only",
+    "netfilter/rule": "tests/unit/codec/test_save.py: values only",
+    "netfilter/snapshot": "tests/unit/codec/test_snapshot.py: values only",
+}
 """Modules without a file in tests/unit, and where they are tested instead."""
+
+WAITING = ("cli", "codec", "kernel", "net", "netfilter", "simulator")
+"""Packages whose modules need no test file yet; a package leaves the list when it has them all."""
 
 
 def _modules() -> set[str]:
@@ -32,6 +40,15 @@ def _unit_files() -> set[str]:
 
 def test_every_unit_test_file_belongs_to_a_module() -> None:
     assert _unit_files() - _modules() == set()
+
+
+def test_every_module_has_its_unit_test_file() -> None:
+    missing = _modules() - _unit_files() - TESTED_ELSEWHERE.keys()
+    assert {module for module in missing if module.split("/")[0] not in WAITING} == set()
+
+
+def test_what_is_tested_elsewhere_is_a_module_without_a_file() -> None:
+    assert TESTED_ELSEWHERE.keys() <= _modules() - _unit_files()
 
 
 def _dependencies() -> list[tuple[str, str]]:
