@@ -122,9 +122,10 @@ def _compare_delivery(outcome: Outcome, delivered: Sequence[Departure], trace: T
 def _is_tapped(packet: Packet) -> bool:
     """True when the node's raw sockets show such a packet.
 
-    Not behind an AH header, which the kernel has no handler for, and not neighbour discovery (`device.DeliveryTap`).
+    Not behind an AH header, which the kernel has no handler for, not fragments, which IPv6 puts together after INPUT, and
+    not neighbour discovery (`device.DeliveryTap`).
     """
-    if any(number == AH for number, _ in packet.extensions):
+    if any(number == AH for number, _ in packet.extensions) or packet.is_fragment:
         return False
     if packet.family is IPFamily.V6 and packet.is_icmp and (130 <= packet.icmp_type <= 136 or packet.icmp_type == 143):
         return False

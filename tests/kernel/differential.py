@@ -30,6 +30,7 @@ from tests.kernel.scenario_file import parse_scenario
 from tests.kernel.snapshot import parse_snapshot, read_texts
 from tortie.net.error import InvalidInput
 from tortie.net.packet import Packet
+from tortie.net.protocol import ICMP, ICMPV6
 from tortie.net.wire import format_packet
 from tortie.simulator.session import Session
 from tortie.simulator.skb import Socket
@@ -211,7 +212,9 @@ class _Trial:
         """The port that the kernel drew, as far as its new connection tells."""
         for event in self._outcome.events:
             if event.kind is EventKind.NEW:
-                for key in (event.entry.reply.dst_key, event.entry.reply.src_key):
+                reply = event.entry.reply
+                keys = (reply.src_key,) if reply.proto in (ICMP, ICMPV6) else (reply.dst_key, reply.src_key)
+                for key in keys:
                     if low <= key <= high:
                         return key
         return low

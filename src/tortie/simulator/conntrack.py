@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
 from tortie.net.protocol import ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
+from tortie.net.wire import format_packet, internet_checksum
 from tortie.netfilter.conntrack import ConnTuple, TcpState
 from tortie.netfilter.match import CtState, Direction
 from tortie.simulator.connection import Connection
@@ -131,11 +132,27 @@ def _malformed(packet: Packet, options: TrackingOptions, check_checksum: bool) -
         short = packet.proto in _KEYED_BY_PORTS or packet.proto == (ICMP if packet.family is IPFamily.V4 else ICMPV6)
         if short:
             return "the transport header is cut short"
-    elif check_checksum and options.checksum and not packet.checksum_ok:
+    elif check_checksum and options.checksum and not _checksum_passes(packet):
         return "the checksum is wrong"
     elif packet.proto == TCP and tcp_kind(packet.tcp_flags) is None:
         return "no TCP stack sends this combination of flags"
     return None
+
+
+def _checksum_passes(packet: Packet) -> bool:
+    """Whether tracking finds the checksum right.
+
+    It checks UDPLITE with the protocol number of UDP in the pseudo-header, so that a right one does not pass (udplite_error
+    in nf_conntrack_proto_udp.c; observed on Linux 6.18).
+    """
+    if packet.proto != UDPLITE:
+        return packet.checksum_ok
+    body = format_packet(packet)[packet.header_length :]
+    width = packet.family.bits // 8
+    pseudo = (
+        packet.src.to_bytes(width, "big") + packet.dst.to_bytes(width, "big") + len(body).to_bytes(4, "big") + b"\0\x11"
+    )
+    return internet_checksum(pseudo + body[: packet.length_field or len(body)]) == 0
 
 
 def _invalid(skb: Skb, why: str) -> str:

@@ -1,31 +1,71 @@
 """Putting fragments together, as the kernel does before connection tracking and before local delivery.
 
 Fragments wait in the session under the place that collects them (PREROUTING and OUTPUT of tracking, or local delivery
-keep separate queues: net/ipv4/ip_fragment.c, IP_DEFRAG_*). Overlapping pieces are not resolved: such a packet never
-becomes whole, which is what the kernel makes of it (RFC 5722; ip_frag_queue).
+keep separate queues: net/ipv4/ip_fragment.c, IP_DEFRAG_*). A piece that is there already is dropped; one that overlaps
+others takes all of them with it (RFC 5722; inet_frag_queue_insert in net/ipv4/inet_fragment.c).
 """
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
+from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
+from tortie.net.protocol import ICMPV6, TCP, UDP
 from tortie.net.wire import format_packet, parse_packet
 from tortie.simulator.session import Session
 
 FRAGMENT_HEADER = 44
+_UPPER_HEADER = {TCP: 20, UDP: 8, ICMPV6: 8}
+"""What must be in the first IPv6 fragment; of other protocols one byte (ipv6frag_thdr_truncated)."""
+
+
+def is_collected(packet: Packet) -> bool:
+    """True for fragments that wait for the rest before connection tracking.
+
+    An IPv6 fragment that is alone (neither offset nor more to come) only loses its header. A first one without the whole
+    transport header passes by as it is (nf_ct_frag6_queue in nf_conntrack_reasm.c, RFC 8200 section 4.5).
+    """
+    if packet.family is IPFamily.V4:
+        return packet.is_fragment
+    if not any(number == FRAGMENT_HEADER for number, _ in packet.extensions):
+        return False
+    there = packet.transport
+    return packet.is_later_fragment or there is None or len(there) >= _UPPER_HEADER.get(packet.proto, 1)
 
 
 def collect_fragment(session: Session, packet: Packet, place: str) -> Packet | None:
     """Adds a fragment to those that wait at a place; returns the whole packet once nothing is missing, else None."""
     key = (place, packet.src, packet.dst, packet.proto, packet.identification)
-    pieces = (*session.fragments.get(key, ()), packet)
+    waiting = session.fragments.get(key, ())
+    low = packet.fragment_offset * 8
+    high = low + len(_fragment_data(packet))
+    for start, end in _runs(waiting):
+        if start <= low and high <= end:
+            return None
+        if low < end and start < high:
+            del session.fragments[key]
+            return None
+    pieces = (*waiting, packet)
     whole = _assemble(pieces)
     if whole is None:
         session.fragments[key] = pieces
     else:
         session.fragments.pop(key, None)
     return whole
+
+
+def _runs(pieces: tuple[Packet, ...]) -> list[tuple[int, int]]:
+    """First and last byte (exclusive) of every stretch without a gap."""
+    runs: list[tuple[int, int]] = []
+    for piece in sorted(pieces, key=lambda one: one.fragment_offset):
+        start = piece.fragment_offset * 8
+        end = start + len(_fragment_data(piece))
+        if runs and runs[-1][1] == start:
+            runs[-1] = runs[-1][0], end
+        else:
+            runs.append((start, end))
+    return runs
 
 
 def _assemble(pieces: tuple[Packet, ...]) -> Packet | None:

@@ -54,7 +54,7 @@ from tortie.simulator.chain import CompiledTable, walk_table
 from tortie.simulator.choice import Choice
 from tortie.simulator.connection import Connection
 from tortie.simulator.conntrack import TrackingOptions, confirm, is_icmp_error, track
-from tortie.simulator.fragment import collect_fragment
+from tortie.simulator.fragment import collect_fragment, is_collected
 from tortie.simulator.ipvs import Balancer
 from tortie.simulator.nat import (
     MANIPULATION,
@@ -224,7 +224,7 @@ def _unread_stage(table: CompiledTable, hook: Hook) -> Stage:
 
 def _defragment(run: Run, skb: Skb, hook: Hook) -> None:
     packet = skb.packet
-    if not packet.is_fragment:
+    if not is_collected(packet):
         return
     whole = collect_fragment(run.session, packet, hook.value)
     if whole is None:

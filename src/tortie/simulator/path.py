@@ -36,6 +36,7 @@ from tortie.simulator.trace import Cause, DecidedBy, Disposition, Egress, NoteSt
 _TIME_EXCEEDED = {IPFamily.V4: (11, 0), IPFamily.V6: (3, 0)}
 _NOT_NEIGHBOUR = (1, 2)
 _REDIRECT = (5, 1)
+_SOURCE_ROUTES = {131, 137}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ def route_in(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     """The routing decision of a packet that came in, and where it leads."""
     if skb.route is None:
         packet = skb.packet
+        if packet.options:
+            _refuse_source_route(run, skb, node)
         found = node.router.route_input(packet, skb.in_iface, skb.mark, frame_type=skb.frame_type or "unicast")
         skb.route = choose_route(run, skb, without_routes(run, skb, node.router, found), "input")
         if not passes(skb.route):
@@ -83,6 +86,32 @@ def refuse_headers(skb: Skb) -> None:
             why = "a multicast address of this scope may not come from outside"
     if why is not None:
         raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, why))
+
+
+def _refuse_source_route(run: Run, skb: Skb, node: FamilyNode) -> None:
+    """Packets that name their own way are dropped after PREROUTING (ip_rcv_options in net/ipv4/ip_input.c)."""
+    if not _SOURCE_ROUTES & _option_types(skb.packet.options):
+        return
+    setting = node.router.sysctl("accept_source_route", skb.in_iface or "")
+    if not setting.known:
+        run.assume(setting.assumption)
+    if setting.value:
+        text = "the packet names its own way (source route), which Tortie does not follow"
+        raise Ended(Verdict.UNKNOWN, DecidedBy(Cause.HEADER, text), disposition=Disposition.UNKNOWN)
+    raise Ended(Verdict.DROP, DecidedBy(Cause.SYSCTL, f"source routes are not accepted ({setting.name} is off)"))
+
+
+def _option_types(options: bytes) -> set[int]:
+    """Types of IPv4 options, up to the first that is broken (RFC 791)."""
+    found: set[int] = set()
+    at = 0
+    while at < len(options) and options[at] != 0:
+        found.add(options[at])
+        length = 1 if options[at] == 1 else options[at + 1] if at + 1 < len(options) else 0
+        if length < 1 or (length < 2 and options[at] != 1):
+            break
+        at += length
+    return found
 
 
 def _send_error(run: Run, skb: Skb, node: FamilyNode, icmp_type: int, code: int, rest: int = 0) -> None:

@@ -161,7 +161,9 @@ def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind, *, copied: bool) 
     own_numbers: set[int] = set()
     for sighting in sightings:
         number = sighting.packet_number or 0
-        kind = own_kind if sighting.data is None else packet_kind(sighting.data)
+        kind = own_kind
+        if sighting.data is not None and not _has_extensions(sighting.data):
+            kind = packet_kind(sighting.data)
         if kind is not own.kind:
             _made(groups, kind, sighting).sightings.append(sighting)
         elif (
@@ -183,6 +185,15 @@ def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind, *, copied: bool) 
     return groups
 
 
+def _has_extensions(headers: bytes) -> bool:
+    """True where nft leaves headers out between the IPv6 header and the transport header; no answer has any."""
+    return headers[0] >> 4 == 6 and (headers[6] in _EXTENSIONS or headers[6] == _FRAGMENT)
+
+
+def _last_device(walk: KernelWalk) -> str:
+    return walk.steps[-1].out_iface if walk.steps else ""
+
+
 def assign_departures(departures: Sequence[tuple[str, bytes]], walks: Sequence[KernelWalk]) -> tuple[Departure, ...]:
     """Says whose departures these are: by kind, and between packets of one kind by the device."""
     own = walks[0]
@@ -194,7 +205,7 @@ def assign_departures(departures: Sequence[tuple[str, bytes]], walks: Sequence[K
         origin = Origin.MADE
         if kind is Kind.LATER_FRAGMENT or kind is own_kind or (own_kind is Kind.LATER_FRAGMENT and kind is Kind.OTHER):
             origin = Origin.INJECTED
-            if any(copy.steps[-1].out_iface == iface for copy in copies) and own.steps[-1].out_iface != iface:
+            if any(_last_device(copy) == iface for copy in copies) and _last_device(own) != iface:
                 origin = Origin.COPY
         elif own_kind is None:
             origin = Origin.INJECTED
