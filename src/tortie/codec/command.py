@@ -7,7 +7,7 @@ raises `InvalidInput` with the reason, except what only a live system knows: whe
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
 from tortie.codec.open_table import OpenTable
@@ -102,7 +102,7 @@ def _refuse_rule_parts(line: Line) -> None:
     parts = [*line.header, *("m" for _ in line.matches), *("j" for _ in [line.jump] if line.jump is not None)]
     if parts:
         raise InvalidInput(f"-{parts[0]} does not go with -{line.command}")
-    if line.counters is not None and line.command not in "P":
+    if line.counters is not None and line.command != "P":
         raise InvalidInput(f"-c does not go with -{line.command}")
 
 
@@ -114,6 +114,8 @@ def _rule_number(text: str) -> int:
 
 def _apply_with_rule(table: OpenTable, line: Line, backend: Backend) -> None:
     _check_interfaces(line)
+    if line.counters is not None and line.command in "CD":
+        raise InvalidInput(f"-c does not go with -{line.command}")
     rules = [_as_kept(rule, backend) for rule in _with_counters(build_specification(line).rules, table)]
     for rule in rules:
         if isinstance(rule.target, Drop) and table.name is TableName.NAT:
@@ -147,7 +149,7 @@ def _as_kept(rule: Rule, backend: Backend) -> Rule:
     matches = rule.matches
     if backend is Backend.NFT:
         kept = (_as_nft_keeps(match) for match in rule.matches)
-        matches = tuple(match for match in kept if match is not None)
+        matches = _merged(match for match in kept if match is not None)
     return replace(rule, target=target, matches=matches)
 
 
@@ -166,6 +168,26 @@ def _as_nft_keeps(match: Match) -> Match | None:
         return match
     left = replace(match, **dict.fromkeys(lost))  # type: ignore[arg-type]
     return None if left == type(match)() else left
+
+
+def _merged(matches: Iterable[Match]) -> tuple[Match, ...]:
+    """Several tcp or udp matches with different tests as the one match that nft prints for them."""
+    found: list[Match] = []
+    for match in matches:
+        if isinstance(match, TcpMatch | UdpMatch) and match != type(match)():
+            for place, earlier in enumerate(found):
+                if type(earlier) is type(match) and earlier != type(match)() and not _given(earlier) & _given(match):
+                    found[place] = replace(earlier, **{name: getattr(match, name) for name in _given(match)})
+                    break
+            else:
+                found.append(match)
+        else:
+            found.append(match)
+    return tuple(found)
+
+
+def _given(match: Match) -> set[str]:
+    return {item.name for item in fields(match) if getattr(match, item.name) is not None}
 
 
 _LEGACY_NFLOG_PREFIX = 63

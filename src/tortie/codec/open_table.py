@@ -75,6 +75,20 @@ class OpenTable:
         self.rules.setdefault(name, [])
         self.untouched.pop(name, None)
 
+    def declare_chain(self, name: str, policy: str | None, counters: Counters | None) -> None:
+        """A `:NAME` line of iptables-restore: the chain is there and empty."""
+        _check_length(name)
+        self.put_chain(name, policy, counters)
+        self.rules[name].clear()
+
+    def declare_builtin_chains(self) -> None:
+        """Puts the built-in chains that are missing where the kernel has them, before all user chains."""
+        for name in [*_BUILTIN[self.name], *(name for name in self.rules if not is_builtin(self.name, name))]:
+            policy, counters = self.policies.pop(name, "ACCEPT"), self.counters.pop(name, Counters(0, 0))
+            rules = self.rules.pop(name, [])
+            self.put_chain(name, policy, counters)
+            self.rules[name] = rules
+
     def chain(self, name: str) -> list[Rule]:
         """The rules of a chain that is about to change; raises `InvalidInput` when there is none."""
         if name not in self.rules:

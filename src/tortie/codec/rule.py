@@ -47,6 +47,8 @@ class RuleReader:
 
     def __init__(self, family: IPFamily) -> None:
         self.family = family
+        self.chain_names: set[str] = set()
+        """Names of chains that rules jump or go to."""
         self._pieces: dict[str, Piece] = {"": ((), None)}
 
     def read(self, text: str, counters: Counters | None = None) -> Rule:
@@ -65,6 +67,7 @@ class RuleReader:
                 rules = read_specification(split_words(text), self.family).rules
             except InvalidInput:
                 return (self._read_opaque(text, counters),)
+            self._note_chain(rules[0].target)
             return tuple(Rule(rule.matches, rule.target, counters or rule.counters) for rule in rules)
 
     def _read_pieces(self, text: str, counters: Counters | None) -> Rule:
@@ -80,12 +83,17 @@ class RuleReader:
                     found = ((_read_comment(piece),), None)
                 else:
                     found = self._read_piece(piece)
+                    self._note_chain(found[1])
                     if len(remembered) >= _REMEMBERED_PIECES:
                         remembered.clear()
                     remembered[piece] = found
             matches += found[0]
             target = found[1]
         return Rule(matches, target, counters)
+
+    def _note_chain(self, target: Target | None) -> None:
+        if isinstance(target, Jump | Goto):
+            self.chain_names.add(target.chain)
 
     def _read_piece(self, piece: str) -> Piece:
         words = split_words(piece)
@@ -125,6 +133,7 @@ class RuleReader:
             return self._read_opaque(text, counters)
         if len(rules) != 1:
             raise InvalidInput("a list of addresses stands for several rules", remedy="write one rule for each address")
+        self._note_chain(rules[0].target)
         return Rule(rules[0].matches, rules[0].target, counters or rules[0].counters)
 
     def _read_opaque(self, text: str, counters: Counters | None) -> Rule:
@@ -147,6 +156,7 @@ class RuleReader:
                     raise
             matches += found[0]
             target = found[1] if found[1] is not None else target
+        self._note_chain(target)
         return Rule(tuple(matches), target, counters)
 
 
@@ -188,6 +198,41 @@ def _shared_reader(family: IPFamily) -> RuleReader:
 def parse_rule(text: str, family: IPFamily, counters: Counters | None = None) -> Rule:
     """Reads what follows `-A CHAIN `; parts no table explains become opaque. Raises `InvalidInput` for what is no rule."""
     return _shared_reader(family).read(text, counters)
+
+
+class RuleWriter:
+    """Prints the rules of one family and remembers the text of every test and target it has met.
+
+    It knows values by identity and keeps them, so it pays where rules share them, as those of one parsed file do.
+    """
+
+    def __init__(self, family: IPFamily) -> None:
+        self.family = family
+        self._texts: dict[int, tuple[object, str]] = {}
+
+    def write(self, rule: Rule) -> str:
+        """What iptables-save prints after `-A CHAIN `; empty for a rule without tests and target."""
+        pieces = []
+        for match in in_printed_order(rule.matches):
+            if isinstance(match, CommentMatch):
+                pieces.append(_COMMENT + quote(match.text))
+                continue
+            known = self._texts.get(id(match))
+            if known is None:
+                known = self._remember(match, format_match(match, self.family))
+            pieces.append(known[1])
+        if rule.target is not None:
+            known = self._texts.get(id(rule.target))
+            if known is None:
+                known = self._remember(rule.target, format_target(rule.target, self.family))
+            pieces.append(known[1])
+        return " ".join(pieces)
+
+    def _remember(self, value: object, text: str) -> tuple[object, str]:
+        if len(self._texts) >= _REMEMBERED_PIECES:
+            self._texts.clear()
+        self._texts[id(value)] = known = (value, text)
+        return known
 
 
 def format_rule(rule: Rule, family: IPFamily) -> str:

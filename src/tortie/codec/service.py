@@ -59,7 +59,11 @@ def _read(*blocks: str) -> dict[str, int]:
 
 TCP_SERVICES: dict[str, int] = _read(_TCP_AND_UDP, _TCP)
 """Port by name for TCP."""
+UDP_SERVICES: dict[str, int] = _read(_TCP_AND_UDP, _UDP)
+"""Port by name for UDP."""
 SCTP_SERVICES: dict[str, int] = {"amqp": 5672}
 """Port by name for SCTP."""
-ANY_SERVICE: dict[str, int] = _read(_TCP_AND_UDP, _UDP) | TCP_SERVICES
+ANY_SERVICE: dict[str, int] = UDP_SERVICES | TCP_SERVICES
 """Port by name whatever the protocol, as most options take it."""
+PROTOCOL_SERVICES: dict[int, dict[str, int]] = {6: TCP_SERVICES, 17: UDP_SERVICES, 132: SCTP_SERVICES, 136: {}, 33: {}}
+"""Port by name for each protocol number that has ports."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from tortie.codec.extension import Extension, Given, Negation, Option, build_value
 from tortie.codec.header import in_printed_order, is_vacuous, read_header_option
-from tortie.codec.kind import read_net
+from tortie.codec.kind import read_net, read_number
 from tortie.codec.registry import MATCH_EXTENSIONS, TARGET_EXTENSIONS
+from tortie.codec.service import PROTOCOL_SERVICES
 from tortie.net.address import AddressMask, IPFamily
 from tortie.net.error import InvalidInput
 from tortie.net.protocol import parse_protocol, protocol_name
@@ -33,12 +34,12 @@ MAIN_OPTIONS: dict[str, str] = {
 """Long names of the tools' own options and the letters they stand for (iptables(8))."""
 
 COMMANDS = "ADCIRLSFZNXEP"
-_FLAGS = "nvxfVh046w"
+_FLAGS = "nvxfVh046"
 _CHAIN_OPTIONAL = "LSFZX"
-_UNATTACHED = "psdj"
+_UNATTACHED = "psdjio"
 """Options whose argument iptables 1.8.9 reads wrongly when it is not a word of its own."""
 _LONGEST_TARGET = 28
-_MATCH_ALIASES = {"icmpv6": "icmp6", "ipv6-icmp": "icmp6", "ipv6-mh": "mh", "mobility-header": "mh"}
+_MATCH_ALIASES = {"icmpv6": "icmp6", "ipv6-icmp": "icmp6", "ipv6-mh": "mh"}
 """Protocol names whose match goes by another name (libxtables)."""
 
 
@@ -71,7 +72,7 @@ class Line:
     @property
     def protocol(self) -> int:
         """The protocol's number, 0 when none is given."""
-        return parse_protocol(self.header["p"][0]) if "p" in self.header else 0
+        return _read_protocol(self.header["p"][0]) if "p" in self.header else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,16 @@ class Specification:
     """The rules that one specification stands for: one for each pair of listed addresses, in the order they are added."""
 
     rules: tuple[Rule, ...]
+
+
+_UNKNOWN_TO_TOOLS = ("any", "ip4", "icmp6")
+"""Protocol names that Tortie reads elsewhere and iptables does not."""
+
+
+def _read_protocol(text: str) -> int:
+    if text in _UNKNOWN_TO_TOOLS:
+        raise InvalidInput(f"unknown protocol: {text!r}")
+    return read_number(text, 0, 255) if text[:1].isdigit() else parse_protocol(text)
 
 
 def read_specification(words: Sequence[str], family: IPFamily) -> Specification:
@@ -115,6 +126,8 @@ class _LineReader:
                 continue
             if word.startswith("--") and len(word) > 2:
                 self._read_long(word[2:])
+            elif word == "--" and self.position == len(self.words):
+                break
             elif word.startswith("-") and len(word) > 1 and word != "--":
                 self._read_letters(word[1:])
             else:
@@ -218,7 +231,12 @@ class _LineReader:
         elif letter in "46":
             if int(letter) != self.line.family.value:
                 raise InvalidInput(f"-{letter} does not fit IPv{self.line.family.value} rules")
-        elif letter not in "vw":
+        elif letter == "w":
+            if attached is None:
+                self._operand()
+        elif letter == "M":
+            self._argument("-M", attached)
+        elif letter != "v":
             raise InvalidInput(f"-{letter} is only for commands that print")
 
     def _argument(self, option: str, attached: str | None) -> str:
@@ -258,7 +276,9 @@ class _LineReader:
             raise InvalidInput(f"more than one -{letter}")
         if letter == "p":
             argument = argument.lower()
-            if parse_protocol(argument) == 0 and self.inverted:
+            if argument[:1].isdigit():
+                argument = str(read_number(argument, 0, 255))
+            if _read_protocol(argument) == 0 and self.inverted:
                 raise InvalidInput("a rule with `! -p all` would never match")
         elif letter in "io" and not argument:
             raise InvalidInput("an empty interface name is likely a mistake")
@@ -324,6 +344,8 @@ def build_specification(line: Line) -> Specification:
         for match in (read_header_option(f"-{letter}", *line.header[letter], family),)
         if not is_vacuous(match)
     ]
+    for loaded in line.matches:
+        _check_services(loaded, line.protocol)
     matches = [build_value(loaded.extension, loaded.given, family) for loaded in line.matches]
     target = _build_target(line)
     sources, destinations = list(_read_nets(line, "s")), list(_read_nets(line, "d"))
@@ -339,6 +361,17 @@ def build_specification(line: Line) -> Specification:
                 tests.append(DestinationMatch(destination, line.header["d"][1]))
             rules.append(Rule(tuple(in_printed_order(tests)), target, line.counters))
     return Specification(tuple(rules))
+
+
+def _check_services(loaded: Loaded, protocol: int) -> None:
+    """multiport asks for the names of the rule's protocol only."""
+    names = PROTOCOL_SERVICES.get(protocol)
+    if loaded.extension.name != "multiport" or names is None:
+        return
+    for given in loaded.given:
+        for part in given.argument.replace(":", ",").split(","):
+            if not part[:1].isdigit() and part not in names:
+                raise InvalidInput(f"no service of {protocol_name(protocol)}: {part!r}")
 
 
 def _read_nets(line: Line, letter: str) -> Iterator[AddressMask | None]:
