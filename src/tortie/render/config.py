@@ -325,7 +325,7 @@ def _rows(felix_exact: bool) -> Iterable[_Parameter]:
             "IptablesMangleAllowAction", "mangle_allow_action", _one_of("ACCEPT", "RETURN"), "", non_zero=True, die=True
         ),
         _Parameter("IptablesMarkMask", "mark_mask", _mark_mask, 0, non_zero=True, die=True),
-        _Parameter("MaxIpsetSize", "max_ipset_size", _EVERY_INT, 0, non_zero=True),
+        _Parameter("MaxIpsetSize", "max_ipset_size", _int(1, 0xFFFFFFFF), 0, non_zero=True),
         _Parameter("LogPrefix", "log_prefix", _log_prefix, ""),
         _Parameter("DisableConntrackInvalidCheck", "disable_conntrack_invalid_check", _bool, False),
         _Parameter("FailsafeInboundHostPorts", "failsafe_inbound", _protocol_ports, (), die=True),

@@ -85,6 +85,7 @@ def test_every_field_but_the_last_is_a_parameter() -> None:
         ("InterfaceExclude", "/a(?=b)/"),
         ("InterfaceExclude", "a name"),
         ("MaxIpsetSize", "many"),
+        ("MaxIpsetSize", "-1"),
         ("LogPrefix", "two\nlines"),
         ("KubeNodePortRanges", "http"),
         ("NATPortRange", "5:4"),
