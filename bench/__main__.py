@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import parsing, startup, tracing
+from bench import parsing, rendering, startup, tracing
 from bench.measure import Figure
 
 SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "parsing": parsing.figures,
     "tracing": tracing.figures,
+    "rendering": rendering.figures,
     "startup": startup.figures,
 }
 
