@@ -34,11 +34,11 @@ def refuse_foreign(text: str, source: str | None) -> None:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InvalidInput("this is no text: it holds zero bytes", source=source, line=line, remedy=SAVE_REMEDY)
-    for number, line in enumerate(text[:_LOOKED_AT].split("\n"), 1):
-        if not line.strip() or (line.startswith("#") and not line.startswith("#!")):
+    for place, row in enumerate(text[:_LOOKED_AT].split("\n"), 1):
+        if not row.strip() or (row.startswith("#") and not row.startswith("#!")):
             continue
         for pattern, what, remedy in _KINDS:
-            if re.match(pattern, line):
+            if re.match(pattern, row):
                 message = f"this is {what}, not iptables-save's output"
-                raise InvalidInput(message, source=source, line=number, remedy=remedy)
+                raise InvalidInput(message, source=source, line=place, remedy=remedy)
         return
