@@ -209,11 +209,13 @@ class _Trial:
         return False
 
     def _pick(self, low: int, high: int) -> int:
-        """The port that the kernel drew, as far as its new connection tells."""
+        """The port that the kernel drew, as far as its new connection tells; destinations are chosen before sources."""
         for event in self._outcome.events:
             if event.kind is EventKind.NEW:
-                reply = event.entry.reply
-                keys = (reply.src_key,) if reply.proto in (ICMP, ICMPV6) else (reply.dst_key, reply.src_key)
+                original, reply = event.entry.original, event.entry.reply
+                keys = [reply.src_key] if reply.proto in (ICMP, ICMPV6) else [reply.dst_key, reply.src_key]
+                if reply.src_key != original.dst_key:
+                    keys.reverse()
                 for key in keys:
                     if low <= key <= high:
                         return key
@@ -259,7 +261,7 @@ class _Trial:
 
     def _judge_local_answers(self) -> bool:
         for walk in self._unpredicted:
-            packet = read_packet(walk.first) if walk.first is not None else None
+            packet = read_packet(walk.first, unfinished_checksums=True) if walk.first is not None else None
             if packet is None:
                 continue
             arrival = Arrival(packet, None, mark=walk.first_mark, socket=Socket(has_file=False))

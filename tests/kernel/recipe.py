@@ -53,10 +53,10 @@ def make(recipe: Recipe, memory: Memory) -> Given | None:
             return _error(recipe, memory)
 
 
-def read_packet(data: bytes) -> Packet | None:
+def read_packet(data: bytes, *, unfinished_checksums: bool = False) -> Packet | None:
     """The packet, or None for bytes that are none."""
     try:
-        return parse_packet(data)
+        return parse_packet(data, unfinished_checksums=unfinished_checksums)
     except InvalidInput:
         return None
 

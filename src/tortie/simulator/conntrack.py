@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
 from tortie.net.protocol import ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
-from tortie.net.wire import format_packet, internet_checksum
+from tortie.net.wire import EXTENSION_HEADERS, format_packet, internet_checksum
 from tortie.netfilter.conntrack import ConnTuple, TcpState
 from tortie.netfilter.match import CtState, Direction
 from tortie.simulator.connection import Connection
@@ -34,6 +34,7 @@ from tortie.simulator.tracking_table import (
 
 _KEYED_BY_PORTS = frozenset({TCP, UDP, UDPLITE, SCTP})
 _SCTP_INIT = 1
+_NO_NEXT_HEADER = 59
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,12 @@ def _malformed(packet: Packet, options: TrackingOptions, check_checksum: bool) -
         short = packet.proto in _KEYED_BY_PORTS or packet.proto == (ICMP if packet.family is IPFamily.V4 else ICMPV6)
         if short:
             return "the transport header is cut short"
+        if packet.family is IPFamily.V6 and (packet.proto in EXTENSION_HEADERS or packet.proto == _NO_NEXT_HEADER):
+            return "the headers do not lead to a transport protocol"
+    elif (
+        packet.proto == UDP and packet.length_field is not None and not 8 <= packet.length_field <= 8 + len(packet.payload)
+    ):
+        return f"the UDP length {packet.length_field} does not fit the packet"
     elif check_checksum and options.checksum and not _checksum_passes(packet):
         return "the checksum is wrong"
     elif packet.proto == TCP and tcp_kind(packet.tcp_flags) is None:
@@ -142,17 +149,20 @@ def _malformed(packet: Packet, options: TrackingOptions, check_checksum: bool) -
 def _checksum_passes(packet: Packet) -> bool:
     """Whether tracking finds the checksum right.
 
-    It checks UDPLITE with the protocol number of UDP in the pseudo-header, so that a right one does not pass (udplite_error
-    in nf_conntrack_proto_udp.c; observed on Linux 6.18).
+    It checks UDPLITE with the protocol number of UDP in the pseudo-header, so that a right one does not pass, and UDP over
+    the whole packet whatever its length says (nf_conntrack_proto_udp.c; observed on Linux 6.18).
     """
-    if packet.proto != UDPLITE:
+    if packet.proto == UDP and packet.checksum == 0:
+        return True
+    if packet.proto != UDPLITE and (packet.proto != UDP or packet.length_field is None):
         return packet.checksum_ok
     body = format_packet(packet)[packet.header_length :]
     width = packet.family.bits // 8
     pseudo = (
         packet.src.to_bytes(width, "big") + packet.dst.to_bytes(width, "big") + len(body).to_bytes(4, "big") + b"\0\x11"
     )
-    return internet_checksum(pseudo + body[: packet.length_field or len(body)]) == 0
+    covered = packet.length_field if packet.proto == UDPLITE and packet.length_field else len(body)
+    return internet_checksum(pseudo + body[:covered]) == 0
 
 
 def _invalid(skb: Skb, why: str) -> str:

@@ -17,6 +17,7 @@ from tortie.netfilter.hook import (
     DEFRAG_PRIORITY,
     NAT_DST_PRIORITY,
     NAT_SRC_PRIORITY,
+    Backend,
     Hook,
     TableName,
     table_priority,
@@ -73,6 +74,7 @@ from tortie.simulator.trace import Cause, ConntrackStep, DecidedBy, Disposition,
 
 Stage = Callable[[Run, Skb], None]
 _LAST = 2**31 - 1
+_NFT_SECURITY_PRIORITY = 150
 _TRACKING_MATCHES = (
     ConntrackMatch, StateMatch, ConnmarkMatch, ConnbytesMatch, ConnlimitMatch, HelperMatch, ConnlabelMatch, ClusterMatch,
 )  # fmt: skip
@@ -167,7 +169,7 @@ def _stages(
             if table.name is not TableName.NAT or hook is not Hook.FORWARD:
                 found.append((table_priority(table.name, hook), _unread_stage(table, hook)))
         elif table.name is not TableName.NAT and hook in table.bases:
-            found.append((table_priority(table.name, hook), _table_stage(node, table, hook)))
+            found.append((_priority(table, hook), _table_stage(node, table, hook)))
     if defragments and incoming:
         found.append((DEFRAG_PRIORITY, lambda run, skb: _defragment(run, skb, hook)))
     if node.tracking:
@@ -179,6 +181,13 @@ def _stages(
             priority = NAT_DST_PRIORITY if incoming else NAT_SRC_PRIORITY
             found.append((priority, _nat_stage(node, nat, hook)))
     return found
+
+
+def _priority(table: CompiledTable, hook: Hook) -> int:
+    """iptables-nft hangs the security table in at 150, behind source NAT of INPUT (xtables_ipv4 in iptables/nft.c)."""
+    if table.backend is Backend.NFT and table.name is TableName.SECURITY:
+        return _NFT_SECURITY_PRIORITY
+    return table_priority(table.name, hook)
 
 
 # --- tables ------------------------------------------------------------------------------------------------------

@@ -295,6 +295,7 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
         skb.ct_state = CtState.UNTRACKED
     skb.socket, skb.socket_known = reply.socket, True
     if reply.gateway is None:
+        skb.bound_iface = reply.out_iface
         return send(run, skb, node)
     skb.local_output, skb.in_iface = True, ""
     # The copy's way is looked up with neither its source nor its mark (nf_dup_ipv4_route, nf_dup_ipv6_route).

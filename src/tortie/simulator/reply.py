@@ -7,6 +7,7 @@ could be sent is sent.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -44,6 +45,8 @@ _QUOTE_V4 = 576 - 20 - 8
 """Bytes an ICMP error may quote (RFC 1812 section 4.3.2.3)."""
 _QUOTE_V6 = 1280 - 40 - 8
 _HOP_LIMIT = 64
+_LINK_LOCAL = 0x3FA
+"""The first ten bits of fe80::/10."""
 _PRECEDENCE_CONTROL = 0xC0
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _VERIFIED = frozenset({TCP, UDP, ICMP, ICMPV6})
@@ -62,6 +65,7 @@ class Reply:
     gateway: int | None = None
     """Where to send it whatever its destination is (TEE)."""
     out_iface: str | None = None
+    """Device to leave by, when that does not follow from the routes."""
 
 
 def reject_reply(reject_with: str, skb: Skb, hook: Hook, router: Router) -> Reply | None:
@@ -99,7 +103,11 @@ def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 
         tos=packet.tos & 0x1E | _PRECEDENCE_CONTROL if v4 else 0,
         payload=quote,
     )
-    return _belonging(skb, answer, router, Socket(has_file=False))
+    reply = _belonging(skb, answer, router, Socket(has_file=False))
+    if not v4 and skb.in_iface and packet.src >> 118 == _LINK_LOCAL:
+        # A link-local sender is only there where its packet came in (icmp6_send in net/ipv6/icmp.c).
+        return dataclasses.replace(reply, out_iface=skb.in_iface)
+    return reply
 
 
 def _may_answer(skb: Skb) -> bool:

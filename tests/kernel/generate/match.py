@@ -15,6 +15,7 @@ from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend, Hook, TableName
 
 Words = str
+ALL_PORTS = "0:65535"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,21 @@ class MatchDraw:
         """A server's port."""
         return self.draw.one(self.world.ports)
 
+    def ports(self, option: str) -> str:
+        """A port option. iptables-save prints nothing for all ports, inverted or not, so that is never inverted."""
+        chosen = self.port_range()
+        return f"{'' if chosen == ALL_PORTS else self.bang()}{option} {chosen}"
+
     def port_range(self) -> str:
         """A port or a range of ports."""
         form = self.draw.number(0, 5)
         low = self.draw.one((*self.world.ports, *self.world.client_ports))
-        return [f"{low}", f"{low}", f"{low}:{low + 100}", f":{low}", f"{low}:", "0:65535"][form]
+        return [f"{low}", f"{low}", f"{low}:{low + 100}", f":{low}", f"{low}:", ALL_PORTS][form]
+
+    def device(self, option: str) -> str:
+        """A device option. iptables-save prints nothing for `+`, inverted or not (spec: netfilter 7.1)."""
+        chosen = self.interface()
+        return f"{'' if chosen == '+' else self.bang()}{option} {chosen}"
 
     def mark(self) -> int:
         """A mark."""
@@ -88,9 +99,9 @@ def draw_matches(of: MatchDraw, *, protocol: int | None = None) -> str:
     if draw.chance(0.25):
         words.append(of.side("-d"))
     if draw.chance(0.15) and (of.place.has_input or not of.place.builtin):
-        words.append(f"{of.bang()}-i {of.interface()}")
+        words.append(of.device("-i"))
     if draw.chance(0.15) and (of.place.has_output or not of.place.builtin):
-        words.append(f"{of.bang()}-o {of.interface()}")
+        words.append(of.device("-o"))
     if of.v4 and draw.chance(0.04):
         words.append(f"{of.bang(0.3)}-f")
     words += [_layer_four(of, protocol)]
@@ -118,9 +129,9 @@ def _layer_four(of: MatchDraw, protocol: int | None) -> Words:
         case "udp" | "udplite":
             words = [f"-p {kind}"]
             if draw.chance(0.3):
-                words.append(f"{of.bang()}--sport {of.port_range()}")
+                words.append(of.ports("--sport"))
             if draw.chance(0.7):
-                words.append(f"{of.bang()}--dport {of.port_range()}")
+                words.append(of.ports("--dport"))
             if kind == "udplite" and len(words) > 1:
                 return f"-p udplite -m multiport --{draw.one(['dports', 'sports', 'ports'])} {of.port()}"
             return " ".join(words)
@@ -139,7 +150,7 @@ def _layer_four(of: MatchDraw, protocol: int | None) -> Words:
             return f"-p {draw.one(['tcp', 'udp', 'sctp'])} -m multiport {of.bang()}--{side} {ports}"
         case "sctp":
             chunk = draw.one(["", "--chunk-types any INIT,DATA", "--chunk-types all INIT", "--chunk-types only INIT"])
-            return f"-p sctp -m sctp {of.bang()}--dport {of.port_range()} {chunk}".rstrip()
+            return f"-p sctp -m sctp {of.ports('--dport')} {chunk}".rstrip()
         case "dccp":
             return f"-p dccp -m dccp --dport {of.port_range()}"
         case "esp":
@@ -170,9 +181,9 @@ def _tcp(of: MatchDraw) -> Words:
     draw = of.draw
     words = ["-p tcp"]
     if draw.chance(0.25):
-        words.append(f"{of.bang()}--sport {of.port_range()}")
+        words.append(of.ports("--sport"))
     if draw.chance(0.6):
-        words.append(f"{of.bang()}--dport {of.port_range()}")
+        words.append(of.ports("--dport"))
     if draw.chance(0.2):
         words.append(f"{of.bang()}--tcp-flags {draw.one(_FLAG_TESTS)}")
     elif draw.chance(0.1):

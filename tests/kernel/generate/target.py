@@ -64,7 +64,8 @@ def _connmark(of: MatchDraw) -> DrawnTarget:
     form = of.draw.one(
         [f"--set-mark {value:#x}", f"--set-xmark {value:#x}/{mask:#x}", "--save-mark", "--restore-mark",
          f"--save-mark --nfmask {mask:#x} --ctmask {value:#x}",
-         f"--restore-mark --nfmask {value:#x} --ctmask {mask:#x}", f"--restore-mark --mask {mask:#x}", f"--or-mark {value:#x}"]
+         f"--restore-mark --nfmask {value:#x} --ctmask {mask:#x}", f"--restore-mark --mask {mask:#x}",
+         f"--or-mark {value:#x}"]
     )  # fmt: skip
     return DrawnTarget(f"-j CONNMARK {form}")
 
@@ -91,7 +92,10 @@ def _queue(of: MatchDraw) -> DrawnTarget:
     return DrawnTarget(of.draw.one(["-j NFQUEUE --queue-num 7 --queue-bypass", "-j NFQUEUE --queue-num 7"]))
 
 
-def _tee(of: MatchDraw) -> DrawnTarget:
+def _tee(of: MatchDraw) -> DrawnTarget | None:
+    if not of.place.has_input:
+        # Copies of the node's own answers could not be told from the answers.
+        return None
     hosts = of.world.addresses[of.place.family].hosts
     return DrawnTarget(f"-j TEE --gateway {hosts[of.draw.one(list(hosts))][-1]}")
 

@@ -47,6 +47,7 @@ QUIET: tuple[tuple[str, str], ...] = (
     ("net/ipv6/conf/default/router_solicitations", "0"),
     ("net/ipv6/conf/default/addr_gen_mode", "1"),
     ("net/ipv4/icmp_ratelimit", "0"),
+    ("net/ipv4/icmp_ratemask", "0"),
     ("net/ipv6/icmp/ratelimit", "0"),
     ("net/ipv4/icmp_msgs_per_sec", "1000000"),
     ("net/ipv4/icmp_msgs_burst", "1000000"),

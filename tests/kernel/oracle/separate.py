@@ -194,20 +194,32 @@ def _last_device(walk: KernelWalk) -> str:
     return walk.steps[-1].out_iface if walk.steps else ""
 
 
+def _datagram(data: bytes) -> bytes:
+    """What all fragments of one packet share: addresses and identification."""
+    if data[0] >> 4 == 4:
+        return data[12:20] + data[4:6]
+    return data[8:40] + (data[44:48] if data[6] == _FRAGMENT else b"")
+
+
 def assign_departures(departures: Sequence[tuple[str, bytes]], walks: Sequence[KernelWalk]) -> tuple[Departure, ...]:
     """Says whose departures these are: by kind, and between packets of one kind by the device."""
     own = walks[0]
     own_kind = packet_kind(own.last) if own.last is not None else None
     copies = [walk for walk in walks[1:] if walk.origin is Origin.COPY]
     found = []
+    of_datagram: dict[bytes, Origin] = {}
     for iface, data in departures:
         kind = packet_kind(data)
         origin = Origin.MADE
-        if kind is Kind.LATER_FRAGMENT or kind is own_kind or (own_kind is Kind.LATER_FRAGMENT and kind is Kind.OTHER):
+        datagram = _datagram(data)
+        if kind is Kind.LATER_FRAGMENT and datagram in of_datagram:
+            origin = of_datagram[datagram]
+        elif kind is Kind.LATER_FRAGMENT or kind is own_kind or (own_kind is Kind.LATER_FRAGMENT and kind is Kind.OTHER):
             origin = Origin.INJECTED
             if any(_last_device(copy) == iface for copy in copies) and _last_device(own) != iface:
                 origin = Origin.COPY
         elif own_kind is None:
             origin = Origin.INJECTED
+        of_datagram[datagram] = origin
         found.append(Departure(iface, data, origin))
     return tuple(found)
