@@ -55,6 +55,7 @@ class Found:
     others: tuple[tuple[Entry, int], ...] = ()
     """IPv6: hops that the multipath hash may take instead."""
     rule: PolicyRule | None = None
+    """The rule that named the table; None for the kernel's own."""
     doubt: str = ""
     assumptions: tuple[str, ...] = ()
 
@@ -63,11 +64,19 @@ class Found:
         """The hop that the lookup took."""
         return self.entry.hops[self.number] if self.entry is not None and self.entry.hops else None
 
+    def by(self, rule: PolicyRule | None) -> Found:
+        """The same answer, found by this rule."""
+        return Found(self.errno, self.entry, self.number, self.others, rule, self.doubt, self.assumptions)
+
     def same_as(self, other: Found) -> bool:
         """True when the packet's way is the same, whatever rule led there."""
-        return (self.errno, self.entry, self.number, self.others, self.doubt) == (
-            other.errno, other.entry, other.number, other.others, other.doubt,
-        )  # fmt: skip
+        return (
+            self.entry is other.entry
+            and self.errno == other.errno
+            and self.number == other.number
+            and self.others == other.others
+            and self.doubt == other.doubt
+        )
 
 
 Test = Callable[[Flow], bool | None]
@@ -84,9 +93,7 @@ def default_rules(family: IPFamily) -> tuple[PolicyRule, ...]:
     return tuple(PolicyRule(family, priority, table=table) for priority, table in DEFAULT_RULES[family])
 
 
-def is_default_rule(rule: PolicyRule) -> bool:
-    """True for one of the kernel's own rules."""
-    return rule in default_rules(rule.family)
+_OWN_RULES = frozenset(rule for family in IPFamily for rule in default_rules(family))
 
 
 _TABLE_NAME = {"255": "local", "254": "main", "253": "default"}
@@ -183,7 +190,21 @@ def _key(rules: tuple[PolicyRule, ...], *, tos: bool, src: bool, oif: bool) -> C
 class _Step:
     rule: PolicyRule
     matches: Test
-    jump: int | None
+    jump: int
+    """Where the search goes on after this rule has matched and gave no answer."""
+    shown: PolicyRule | None
+    """The rule, or None for one of the kernel's own."""
+    table: str | None
+
+
+def _fails(flow: Flow) -> bool:
+    return False
+
+
+def _next_step(rule: PolicyRule, number: int, places: Mapping[int, int]) -> int:
+    """A goto leads to the first rule of its priority, never backward; one without a target is passed over."""
+    target = places.get(rule.goto, 0) if rule.action is RuleAction.GOTO and rule.goto is not None else 0
+    return max(target, number + 1)
 
 
 Search = Callable[[str, Flow], Found | None]
@@ -204,8 +225,23 @@ class Rules:
         for number, rule in enumerate(self.rules):
             places.setdefault(rule.priority, number)
         self._steps = tuple(
-            _Step(rule, compile_rule(rule, has_source=has_source), places.get(rule.goto) if rule.goto is not None else None)
-            for rule in self.rules
+            _Step(
+                rule,
+                compile_rule(rule, has_source=has_source) if not self._needs_vrf(rule) else _fails,
+                _next_step(rule, number, places),
+                None if rule in _OWN_RULES else rule,
+                table_name(rule.table) if rule.table is not None else None,
+            )
+            for number, rule in enumerate(self.rules)
+        )
+
+    def _needs_vrf(self, rule: PolicyRule) -> bool:
+        """True for a rule that asks for a VRF on a node that has none."""
+        return (
+            "l3mdev" in rule.unsupported
+            and not rule.negated
+            and self._devices.known
+            and all(link.kind != "vrf" for link in self._devices.ordered)
         )
 
     def lookup(self, flow: Flow, search: Search) -> Found:
@@ -220,52 +256,51 @@ class Rules:
             if matches is None:
                 return self._either(number, flow, search)
             if matches:
-                rule = step.rule
-                if rule.action is RuleAction.GOTO:
-                    number = step.jump if step.jump is not None else number + 1
-                    continue
-                found = self._act(rule, flow, search)
+                found = self._act(step, flow, search)
                 if found is not None:
                     return found
-            number += 1
+                number = step.jump
+            else:
+                number += 1
         return Found("ENETUNREACH")
 
     def _either(self, number: int, flow: Flow, search: Search) -> Found:
+        """The answer when nobody can tell whether a rule matches."""
         step = self._steps[number]
         missed = self._from(number + 1, flow, search)
-        if step.rule.action is RuleAction.GOTO:
-            hit = self._from(step.jump if step.jump is not None else number + 1, flow, search)
-        else:
-            hit = self._act(step.rule, flow, search) or missed
-        if hit.same_as(missed):
-            return missed
+        if step.rule.action is not RuleAction.TABLE or step.table is not None:
+            hit = self._act(step, flow, search) or self._from(step.jump, flow, search)
+            if hit.same_as(missed):
+                return missed
         if step.rule.unsupported:
             why = f"tests what Tortie does not read: {', '.join(step.rule.unsupported)}"
         else:
             why = "tests the sender's uid, which is not known"
         return Found(doubt=f"policy rule {step.rule.priority} {why}")
 
-    def _act(self, rule: PolicyRule, flow: Flow, search: Search) -> Found | None:
-        match rule.action:
+    def _act(self, step: _Step, flow: Flow, search: Search) -> Found | None:
+        match step.rule.action:
             case RuleAction.NOP | RuleAction.GOTO:
                 return None
             case RuleAction.UNREACHABLE:
-                return Found("ENETUNREACH", rule=rule)
+                return Found("ENETUNREACH", rule=step.rule)
             case RuleAction.PROHIBIT:
-                return Found("EACCES", rule=rule)
+                return Found("EACCES", rule=step.rule)
             case RuleAction.BLACKHOLE:
-                return Found("EINVAL", rule=rule)
+                return Found("EINVAL", rule=step.rule)
             case RuleAction.TABLE:
-                found = search(table_name(rule.table or "main"), flow)
+                found = search(step.table or "main", flow)
                 if found is None or found.doubt:
                     return found
-                if not found.errno and self._suppresses(rule, found):
+                if not found.errno and self._suppresses(step.rule, found):
                     return None
-                return replace(found, rule=rule)
+                return found if step.shown is None else found.by(step.shown)
 
     def _suppresses(self, rule: PolicyRule, found: Found) -> bool:
         entry = found.entry
         assert entry is not None
+        if rule.suppress_prefix_length is None and rule.suppress_group is None:
+            return False
         if rule.suppress_prefix_length is not None and entry.route.prefix.length <= rule.suppress_prefix_length:
             return True
         if rule.suppress_group is None or not entry.hops:

@@ -13,11 +13,12 @@ interface joins by itself, the fate of multicast is UNKNOWN.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tortie.net.address import IPFamily
 from tortie.net.node import Link, NextHop, PolicyRule, Route, RouteType
 from tortie.net.packet import Packet
+from tortie.net.protocol import ICMP, ICMPV6, IGMP
 from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.answer import Doubt, DoubtKind
 from tortie.simulator.device import LOOPBACK, Devices, derive_local_routes
@@ -34,10 +35,12 @@ from tortie.simulator.route_decision import RouteDecision, RouteKind, unknown
 from tortie.simulator.route_v4 import Routing4
 from tortie.simulator.route_v6 import Routing6
 from tortie.simulator.setting import Setting, Settings
-from tortie.simulator.source_address import redirect_v4, redirect_v6
+from tortie.simulator.source_address import needs_device, redirect_v4, redirect_v6
 
 __all__ = ["RouteDecision", "RouteKind", "Router"]
 
+_DUMMY = 0xC0000008
+"""What an IPv4 node without an address puts into its ICMP errors: 192.0.0.8 (RFC 7600)."""
 _USUAL_TABLES = frozenset({"local", "main", "default"})
 
 
@@ -45,8 +48,8 @@ class Router:
     """Routing of one family on one node."""
 
     __slots__ = (
-        "_devices", "_family", "_input_cache", "_input_key", "_local_known", "_routes_known", "_routing", "_rules_assumed",
-        "_settings", "link_names",
+        "_devices", "_family", "_input_cache", "_local_known", "_looks", "_output_cache", "_routes_known", "_routing",
+        "_rules_assumed", "_settings", "link_names",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, family: IPFamily) -> None:
@@ -67,7 +70,8 @@ class Router:
             others = sorted({name for name in tables.entries if name not in _USUAL_TABLES})
             if others:
                 missing = _always(f"the snapshot has routes in table {others[0]}, but no policy rules")
-        self._input_key = _interesting(rules, tables.routes)
+        self._looks = _Looks.of(rules, tables.routes)
+        self._output_cache: dict[object, tuple[RouteDecision, ...]] = {}
         self._routing: Routing4 | Routing6
         if family is IPFamily.V4:
             self._routing = _compile_v4(rules, tables, self._devices, self._settings, missing)
@@ -89,11 +93,11 @@ class Router:
         """What becomes of a packet that came in by a device, after PREROUTING (spec: netfilter 2.2, 10, 11)."""
         if in_iface is None:
             return (unknown("the input interface is not known"),)
-        uses_mark, uses_tos, uses_ports = self._input_key
+        looks = self._looks
+        ports = looks.ports and (packet.proto, packet.sport, packet.dport, packet.is_fragment, packet.transport is None)
         key = (
-            packet.dst, packet.src, in_iface, frame_type, packet.proto == 2, mark if uses_mark else 0,
-            packet.tos if uses_tos else 0,
-            (packet.proto, packet.sport, packet.dport, packet.is_fragment, packet.transport is None) if uses_ports else 0,
+            packet.dst, packet.src, in_iface, frame_type, packet.proto == IGMP, mark if looks.mark else 0,
+            packet.tos if looks.tos else 0, ports,
         )  # fmt: skip
         found = self._input_cache.get(key)
         if found is None:
@@ -122,9 +126,22 @@ class Router:
         False says that `out_iface` was only asked for with the packet (IPV6_PKTINFO): IPv6 then prefers it, no more, once
         the source is given.
         """
-        if out_iface is not None and self._devices.in_vrf(out_iface):
-            return (unknown(f"{out_iface} belongs to a VRF, whose routing Tortie does not know"),)
-        flow = Flow(dst, src, tos, mark, LOOPBACK, out_iface or "", uid, proto, sport, dport)
+        looks = self._looks
+        key = (
+            dst, src, out_iface, any_source, bound, proto == IGMP, mark if looks.mark else 0, tos if looks.tos else 0,
+            uid if looks.uid else 0, (proto, sport, dport) if looks.ports else 0,
+        )  # fmt: skip
+        found = self._output_cache.get(key)
+        if found is None:
+            if len(self._output_cache) >= MOST_CACHED:
+                self._output_cache.clear()
+            flow = Flow(dst, src, tos, mark, LOOPBACK, out_iface or "", uid, proto, sport, dport)
+            found = self._output_cache[key] = self._decide_output(flow, any_source=any_source, bound=bound)
+        return found
+
+    def _decide_output(self, flow: Flow, *, any_source: bool, bound: bool) -> tuple[RouteDecision, ...]:
+        if flow.oif and self._devices.in_vrf(flow.oif):
+            return (unknown(f"{flow.oif} belongs to a VRF, whose routing Tortie does not know"),)
         if isinstance(self._routing, Routing4):
             return self._note(self._routing.decide_output(flow, any_source=any_source))
         return self._note(self._routing.decide_output(flow, bound=bound))
@@ -155,30 +172,45 @@ class Router:
         """False when the snapshot holds no routes of this family."""
         return self._routes_known
 
-    def source_address(self, dst: int, *, mark: int = 0, tos: int = 0, proto: int = 0) -> int | None:
+    def source_address(
+        self, dst: int, *, mark: int = 0, tos: int = 0, proto: int = 0, sport: int = 0, dport: int = 0
+    ) -> int | None:
         """The source of a packet that the node makes toward `dst`, by the first way there; None without a way."""
-        for decision in self.route_output(dst, 0, mark=mark, tos=tos, uid=0, proto=proto):
+        for decision in self.route_output(dst, 0, mark=mark, tos=tos, uid=0, proto=proto, sport=sport, dport=dport):
             return decision.source
         return None
 
-    def icmp_error_source(self, packet: Packet, in_iface: str, *, delivered: bool, mark: int = 0) -> int | None:
-        """The source of an ICMP error about a packet that came in by a device; None when the node has no address.
+    def icmp_error_source(
+        self, packet: Packet, in_iface: str, *, delivered: bool, kind: tuple[int, int] = (0, 0), mark: int = 0
+    ) -> int | None:
+        """The source of an ICMP error of this type and code about a packet that came in by a device; None: not sent.
 
-        An error about a packet for the node comes from the address the packet went to. Otherwise IPv4 takes the address of
-        the way back (or of the input device with icmp_errors_use_inbound_ifaddr), IPv6 the best of the input device unless
-        the way back names one (__icmp_send in net/ipv4/icmp.c, icmp6_send in net/ipv6/icmp.c).
+        IPv4 answers for what was delivered from the address it went to; otherwise from the address of the way back, or of
+        the input device with icmp_errors_use_inbound_ifaddr (__icmp_send in net/ipv4/icmp.c). IPv6 asks whether the
+        packet's destination is an address of the node; otherwise it takes the best address of the input device, unless the
+        way back names one (icmp6_send in net/ipv6/icmp.c). `mark` is that of the error.
         """
-        if delivered:
-            return packet.dst
         routing = self._routing
+        # The type and code lie where rules look for ports (struct flowi_uli).
+        sport = kind[0] << 8 | kind[1]
         if isinstance(routing, Routing4):
+            if delivered:
+                return packet.dst
             if self._settings.flag("icmp_errors_use_inbound_ifaddr").value:
                 return routing.select_source(in_iface, packet.src, "link")
-            return self.source_address(packet.src, mark=mark, tos=packet.tos & 0x1E | 0xC0, proto=1)
-        if routing.is_local(packet.dst):
+            tos = packet.tos & 0x1E | 0xC0
+            back = self.route_output(packet.src, 0, mark=mark, tos=tos, uid=0, proto=ICMP, sport=sport)[0]
+            if back.errno is not None or back.kind is RouteKind.UNKNOWN:
+                return None
+            return back.source if back.source is not None else _DUMMY
+        if routing.is_assigned(packet.dst, in_iface):
             return packet.dst
-        back = self.route_output(packet.src, 0, mark=mark, uid=0, proto=58)[0]
-        return back.prefsrc if back.prefsrc is not None else routing.select_source(in_iface, packet.src)
+        device = in_iface if needs_device(packet.src) else None
+        back = self.route_output(packet.src, 0, mark=mark, out_iface=device, uid=0, proto=ICMPV6, sport=sport)[0]
+        if back.prefsrc is not None:
+            return back.prefsrc
+        chosen = routing.select_source(in_iface, packet.src)
+        return chosen if chosen is not None else back.source
 
     def masquerade_address(self, out_iface: str, next_hop: int | None, dst: int) -> int | None:
         """The source MASQUERADE gives (spec: netfilter 5.5); None drops the packet."""
@@ -361,10 +393,21 @@ def _always(text: str) -> Callable[[str], str]:
     return lambda name: text
 
 
-def _interesting(rules: tuple[PolicyRule, ...], routes: tuple[Route, ...]) -> tuple[bool, bool, bool]:
-    """Whether any rule or route looks at the mark, the TOS, or protocol and ports."""
-    return (
-        any(rule.mark is not None for rule in rules),
-        any(rule.tos for rule in rules) or any(route.tos for route in routes),
-        any(rule.ip_proto or rule.sport is not None or rule.dport is not None for rule in rules),
-    )
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """What else than addresses and devices any rule or route of a node looks at."""
+
+    mark: bool
+    tos: bool
+    uid: bool
+    ports: bool
+
+    @classmethod
+    def of(cls, rules: tuple[PolicyRule, ...], routes: tuple[Route, ...]) -> _Looks:
+        """Reads it from rules and routes."""
+        return cls(
+            mark=any(rule.mark is not None for rule in rules),
+            tos=any(rule.tos for rule in rules) or any(route.tos for route in routes),
+            uid=any(rule.uid_range is not None for rule in rules),
+            ports=any(rule.ip_proto or rule.sport is not None or rule.dport is not None for rule in rules),
+        )

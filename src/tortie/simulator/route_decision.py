@@ -7,7 +7,7 @@ has its default, with an assumption in words; an assumption is made only where a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from tortie.net.address import Address, format_address
@@ -98,12 +98,25 @@ def unknown(why: str) -> RouteDecision:
     return RouteDecision(RouteKind.UNKNOWN, why, missing=True)
 
 
-def describe_route(route: Route, hop: NextHop | None, rule: PolicyRule | None, *, from_default: bool) -> str:
+def conditional(decision: RouteDecision, hop: NextHop, total: int) -> RouteDecision:
+    """A decision that holds when the multipath hash picks this next hop; its chance is its weight's share."""
+    where = f"via {hop.gateway} dev {hop.dev}" if hop.gateway is not None else f"dev {hop.dev}"
+    return replace(
+        decision,
+        condition=f"the multipath hash picks the next hop {where} (weight {hop.weight} of {total})",
+        option=f"{hop.gateway or ''}@{hop.dev}",
+        probability=hop.weight / total,
+    )
+
+
+def describe_route(route: Route, hop: NextHop | None, rule: PolicyRule | None) -> str:
     """A route as `ip route` would put it, with its table and, where it is not the usual one, the rule that led there."""
     words = [] if route.type is RouteType.UNICAST else [route.type.value]
-    words.append("default" if route.prefix.length == 0 else str(route.prefix.network))
-    if route.prefix.length == route.prefix.family.bits:
-        words[-1] = format_address(route.prefix.family, route.prefix.address)
+    prefix = route.prefix.network
+    if prefix.length == 0:
+        words.append("default")
+    else:
+        words.append(str(prefix) if prefix.length < prefix.family.bits else format_address(prefix.family, prefix.address))
     if route.source is not None and route.source.length:
         words.append(f"from {route.source}")
     if route.tos:
@@ -116,4 +129,4 @@ def describe_route(route: Route, hop: NextHop | None, rule: PolicyRule | None, *
     if route.metric:
         words.append(f"metric {route.metric}")
     text = f"{' '.join(words)}, table {route.table}"
-    return text if rule is None or from_default else f"{text}, rule {rule.priority}"
+    return text if rule is None else f"{text}, rule {rule.priority}"

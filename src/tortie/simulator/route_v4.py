@@ -1,50 +1,29 @@
-"""IPv4 routing decisions, check by check in the kernel's order (net/ipv4/route.c, net/ipv4/fib_frontend.c).
+"""IPv4 routing decisions, check by check in the kernel's order (net/ipv4/route.c; spec: netfilter 10).
 
-`decide_input` is ip_route_input_slow with ip_error's answer; `decide_output` is ip_route_output_key_hash_rcu. Source
-validation (rp_filter, own addresses as source) runs on the input device's settings and looks the source up the other way
-round; without rp_filter the kernel takes a short cut that only knows own addresses, and so does `_validate_source`.
+`decide_input` is ip_route_input_slow with ip_error's answer; `decide_output` is ip_route_output_key_hash_rcu. Whether a
+source is believed is decided in `source_check`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tortie.net.address import IPFamily, format_address
-from tortie.net.node import Route, RouteType
+from tortie.net.node import RouteType
 from tortie.net.packet import Packet
-from tortie.net.protocol import PORT_PROTOCOLS
 from tortie.simulator.device import LOOPBACK, Devices, scope_number
 from tortie.simulator.fib import Entry, Hop
-from tortie.simulator.policy import Flow, Found, Policy4, is_default_rule
-from tortie.simulator.route_decision import (
-    ICMP_V4,
-    REFUSAL_KIND,
-    RouteDecision,
-    RouteKind,
-    describe_route,
-    unknown,
-)  # fmt: skip
-from tortie.simulator.setting import Settings
+from tortie.simulator.policy import Flow, Found, Policy4
+from tortie.simulator.route_decision import ICMP_V4, RouteDecision, RouteKind, conditional, unknown
+from tortie.simulator.route_maker import RouteMaker
+from tortie.simulator.setting import Setting, Settings
 from tortie.simulator.source_address import select_v4
+from tortie.simulator.source_check import Checked, SourceCheck, dissect
 
 _BROADCAST = 0xFFFFFFFF
 _ALL_HOSTS = 0xE0000001
 _LOCALHOST = 0x7F000001
 _IGMP = 2
-_MOST_MTU = 65535
-_FULL_CHECK = "no policy rule or local route was ever changed in this namespace, so sources are not looked up"
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What source validation says: a refusal with its reason and setting, or `direct` for a source on the link."""
-
-    reason: str = ""
-    sysctl: str | None = None
-    why: str = ""
-    direct: bool = False
-    doubt: str = ""
-    assumptions: tuple[str, ...] = ()
 
 
 def is_multicast(address: int) -> bool:
@@ -67,7 +46,7 @@ def _text(address: int) -> str:
 class Routing4:
     """The IPv4 answers of one node."""
 
-    __slots__ = ("_custom_local", "_devices", "_own", "_policy", "_settings")
+    __slots__ = ("_check", "_devices", "_maker", "_own", "_policy", "_settings")
 
     def __init__(
         self, policy: Policy4, devices: Devices, settings: Settings, own: frozenset[int], *, custom_local: bool
@@ -77,7 +56,8 @@ class Routing4:
         self._devices = devices
         self._settings = settings
         self._own = own
-        self._custom_local = custom_local
+        self._maker = RouteMaker(IPFamily.V4, devices, settings)
+        self._check = SourceCheck(policy, devices, settings, self._maker, own, custom_local=custom_local)
 
     # --- input -------------------------------------------------------------------------------------------------
 
@@ -103,87 +83,104 @@ class Routing4:
     def _decide_input(self, packet: Packet, in_iface: str, mark: int) -> tuple[RouteDecision, ...]:
         src, dst = packet.src, packet.dst
         if is_multicast(dst):
-            return (self._multicast_input(packet, in_iface, mark),)
+            return (self._group_input(packet, in_iface, mark),)
         if is_multicast(src) or src == _BROADCAST:
             return (_martian(f"{_text(src)} cannot be a source", "IP_INVALID_SOURCE"),)
         if dst == _BROADCAST or (src == 0 and dst == 0):
-            return (self._broadcast_input(packet, in_iface, mark, f"{_text(dst)} is the limited broadcast"),)
+            return (self._broadcast_input(packet, in_iface, mark, None),)
         if src == 0:
             why = "the source 0.0.0.0 is accepted only toward 255.255.255.255 and link-local groups"
             return (_martian(why, "IP_INVALID_SOURCE"),)
         if dst == 0:
             return (_martian("0.0.0.0 cannot be a destination", "IP_INVALID_DEST"),)
-        end = "destination" if _is_loopback(dst) else "source" if _is_loopback(src) else None
-        if end is not None:
-            setting = self._settings.conf("route_localnet", in_iface)
-            if not setting.value:
-                why = (
-                    f"the {end} {_text(dst if end == 'destination' else src)} came in by {in_iface} ({setting.name} is off)"
-                )
-                return (_martian(why, "IP_LOCALNET", setting.name, () if setting.known else (setting.assumption,)),)
+        if _is_loopback(dst) or _is_loopback(src):
+            refused = self._check_loopback("destination" if _is_loopback(dst) else "source", packet, in_iface)
+            if refused.reason:
+                return (_unbelieved(refused, ()),)
         return self._look_up_input(packet, in_iface, mark)
 
+    def _check_loopback(self, end: str, packet: Packet, in_iface: str) -> Checked:
+        setting = self._settings.conf("route_localnet", in_iface)
+        if setting.value:
+            return Checked()
+        address = packet.dst if end == "destination" else packet.src
+        why = f"the {end} {_text(address)} came in by {in_iface} ({setting.name} is off)"
+        return Checked("IP_LOCALNET", setting.name, why, assumptions=_assumed(setting))
+
     def _look_up_input(self, packet: Packet, in_iface: str, mark: int) -> tuple[RouteDecision, ...]:
-        found = self._policy.lookup(self._flow(packet, in_iface, mark))
+        proto, sport, dport = dissect(packet) if self._policy.dissects else (0, 0, 0)
+        flow = Flow(packet.dst, packet.src, packet.tos, mark, in_iface, "", 0, proto, sport, dport)
+        found = self._policy.lookup(flow)
         if found.doubt:
             return (unknown(found.doubt),)
         forwarding = self._settings.conf("forwarding", in_iface)
         if found.errno:
-            return (self._refused(found, forwarding.value == 0, forwarding.name, forwarding.assumption, forwarding.known),)
+            return (self._refuse_input(found, forwarding),)
         entry = found.entry
         assert entry is not None
         kind = entry.route.type
         if kind is RouteType.BROADCAST:
-            passed_on = self._settings.conf("bc_forwarding", in_iface)
-            if not passed_on.value:
-                return (self._broadcast_input(packet, in_iface, mark, self._describe(found), found),)
-        elif kind is RouteType.LOCAL:
-            return (self._local_input(packet, in_iface, mark, found),)
-        else:
-            if not forwarding.value:
-                why = f"{self._describe(found)}; forwarding is off ({forwarding.name})"
-                assumed = found.assumptions if forwarding.known else (*found.assumptions, forwarding.assumption)
-                return (_martian(why, "IP_INADDRERRORS", forwarding.name, assumed),)
-            if kind is not RouteType.UNICAST:
-                return (_martian(f"{self._describe(found)}: nothing arrives by such a route", "IP_INVALID_DEST"),)
-        extra = () if forwarding.known or kind is RouteType.BROADCAST else (forwarding.assumption,)
-        return self._forward(packet, in_iface, mark, found, extra)
+            if not self._settings.conf("bc_forwarding", in_iface).value:
+                return (self._broadcast_input(packet, in_iface, mark, found),)
+            return self._forward(packet, in_iface, mark, found, found.assumptions)
+        if kind is RouteType.LOCAL:
+            checked = self._check.check(packet, in_iface, mark, dst=packet.dst)
+            return (self._deliver(RouteKind.LOCAL, found, checked),)
+        assumed = (*found.assumptions, *_assumed(forwarding))
+        if not forwarding.value:
+            why = f"{self._maker.describe(found)}; forwarding is off ({forwarding.name})"
+            return (_martian(why, "IP_INADDRERRORS", forwarding.name, assumed),)
+        if kind is not RouteType.UNICAST:
+            return (_martian(f"{self._maker.describe(found)}: nothing arrives by such a route", "IP_INVALID_DEST"),)
+        return self._forward(packet, in_iface, mark, found, assumed)
 
-    def _refused(self, found: Found, off: bool, name: str, assumption: str, known: bool) -> RouteDecision:
-        why = self._describe(found) if found.entry is not None else _describe_rule(found)
-        kind = REFUSAL_KIND[found.errno]
-        if off:
-            assumed = found.assumptions if known else (*found.assumptions, assumption)
-            text = f"{why}; forwarding is off ({name})"
-            return RouteDecision(
-                kind, text, rule=found.rule, route=_route(found), drop_reason="IP_INADDRERRORS", assumptions=assumed
-            )
+    def _refuse_input(self, found: Found, forwarding: Setting) -> RouteDecision:
+        """ip_error: a node that does not forward says nothing."""
+        assumed = (*found.assumptions, *_assumed(forwarding))
+        if not forwarding.value:
+            refusal = self._maker.refuse(found, reason="IP_INADDRERRORS", assumptions=assumed)
+            return replace(refusal, why=f"{refusal.why}; forwarding is off ({forwarding.name})", errno=None)
         reason = "IP_INNOROUTES" if found.errno == "ENETUNREACH" else None
-        assumed = found.assumptions if known else (*found.assumptions, assumption)
-        return RouteDecision(
-            kind, why, table=_table(found), route=_route(found), rule=found.rule, drop_reason=reason,
-            icmp=ICMP_V4[found.errno], errno=found.errno, assumptions=assumed,
-        )  # fmt: skip
+        return self._maker.refuse(found, reason=reason, icmp=ICMP_V4[found.errno], assumptions=assumed)
 
-    def _multicast_input(self, packet: Packet, in_iface: str, mark: int) -> RouteDecision:
-        src, dst = packet.src, packet.dst
+    def _deliver(self, kind: RouteKind, found: Found, checked: Checked) -> RouteDecision:
+        if checked.doubt:
+            return unknown(checked.doubt)
+        if checked.reason:
+            return _unbelieved(checked, found.assumptions)
+        return self._maker.decide(kind, found, (*found.assumptions, *checked.assumptions))
+
+    def _broadcast_input(self, packet: Packet, in_iface: str, mark: int, found: Found | None) -> RouteDecision:
+        checked = Checked() if packet.src == 0 else self._check.check(packet, in_iface, mark, dst=0)
+        if found is not None:
+            return self._deliver(RouteKind.BROADCAST, found, checked)
+        if checked.doubt:
+            return unknown(checked.doubt)
+        if checked.reason:
+            return _unbelieved(checked, ())
+        why = f"{_text(packet.dst)} is the limited broadcast"
+        return RouteDecision(RouteKind.BROADCAST, why, assumptions=checked.assumptions)
+
+    def _group_input(self, packet: Packet, in_iface: str, mark: int) -> RouteDecision:
+        """ip_route_input_mc, for groups that the interface has joined."""
+        group = _text(packet.dst)
+        joined = packet.dst == _ALL_HOSTS and self._devices.is_up(in_iface)
         checked = self._check_group_source(packet, in_iface, mark)
         if checked.doubt:
             return unknown(checked.doubt)
-        joined = dst == _ALL_HOSTS and self._devices.is_up(in_iface)
         if checked.reason:
             # A group not joined is dropped without a look at the source, so both ways the packet ends here.
-            decision = _martian(checked.why, checked.reason, checked.sysctl, checked.assumptions)
-            return decision if joined else replace(decision, drop_reason=None)
+            refused = _unbelieved(checked, ())
+            return refused if joined else replace(refused, drop_reason=None)
         routed = self._settings.conf("mc_forwarding", in_iface)
-        if routed.value and not _is_local_multicast(dst):
+        if routed.value and not _is_local_multicast(packet.dst):
             return unknown(f"multicast routing is on ({routed.name}), and the snapshot does not hold its table")
         if not self._devices.is_up(in_iface):
             return _martian(f"{in_iface} is down and in no group", "NOT_SPECIFIED")
         if not joined:
-            return unknown(f"the snapshot does not say whether {in_iface} has joined the group {_text(dst)}")
-        text = f"{_text(dst)} is the group of all hosts, which every interface has joined"
-        return RouteDecision(RouteKind.MULTICAST, f"{text} (source {_text(src)})", assumptions=checked.assumptions)
+            return unknown(f"the snapshot does not say whether {in_iface} has joined the group {group}")
+        why = f"{group} is the group of all hosts, which every interface has joined"
+        return RouteDecision(RouteKind.MULTICAST, why, assumptions=checked.assumptions)
 
     def _check_group_source(self, packet: Packet, in_iface: str, mark: int) -> Checked:
         """ip_mc_validate_source."""
@@ -191,41 +188,14 @@ class Routing4:
         if is_multicast(src) or src == _BROADCAST:
             return Checked("IP_INVALID_SOURCE", why=f"{_text(src)} cannot be a source")
         if _is_loopback(src):
-            setting = self._settings.conf("route_localnet", in_iface)
-            if not setting.value:
-                why = f"the source {_text(src)} came in by {in_iface} ({setting.name} is off)"
-                return Checked("IP_LOCALNET", setting.name, why, assumptions=() if setting.known else (setting.assumption,))
+            refused = self._check_loopback("source", packet, in_iface)
+            if refused.reason:
+                return refused
         if src == 0:
             if _is_local_multicast(packet.dst) or packet.proto == _IGMP:
                 return Checked()
             return Checked("IP_INVALID_SOURCE", why="the source 0.0.0.0 is accepted only toward link-local groups")
-        return self._validate_source(packet, 0, "", in_iface, mark)
-
-    def _broadcast_input(
-        self, packet: Packet, in_iface: str, mark: int, text: str, found: Found | None = None
-    ) -> RouteDecision:
-        checked = Checked() if packet.src == 0 else self._validate_source(packet, 0, "", in_iface, mark)
-        if checked.doubt:
-            return unknown(checked.doubt)
-        if checked.reason:
-            return _martian(checked.why, checked.reason, checked.sysctl, checked.assumptions)
-        assumed = (*found.assumptions, *checked.assumptions) if found is not None else checked.assumptions
-        if found is None:
-            return RouteDecision(RouteKind.BROADCAST, text, assumptions=assumed)
-        return RouteDecision(
-            RouteKind.BROADCAST, text, table=_table(found), route=_route(found), rule=found.rule, assumptions=assumed
-        )
-
-    def _local_input(self, packet: Packet, in_iface: str, mark: int, found: Found) -> RouteDecision:
-        checked = self._validate_source(packet, packet.dst, "", in_iface, mark)
-        if checked.doubt:
-            return unknown(checked.doubt)
-        if checked.reason:
-            return _martian(checked.why, checked.reason, checked.sysctl, (*found.assumptions, *checked.assumptions))
-        return RouteDecision(
-            RouteKind.LOCAL, self._describe(found), table=_table(found), route=_route(found), rule=found.rule,
-            assumptions=(*found.assumptions, *checked.assumptions),
-        )  # fmt: skip
+        return self._check.check(packet, in_iface, mark, dst=0)
 
     def _forward(
         self, packet: Packet, in_iface: str, mark: int, found: Found, assumed: tuple[str, ...]
@@ -233,34 +203,34 @@ class Routing4:
         """ip_mkroute_input for every next hop that the hash may take."""
         entry = found.entry
         assert entry is not None
-        usable = tuple(number for number, hop in enumerate(entry.hops) if hop.usable)
-        decisions = []
-        for number in usable:
-            hop = entry.hops[number]
-            decision = self._forward_by(packet, in_iface, mark, replace(found, number=number), hop, assumed)
-            decisions.append(_with_condition(decision, entry, usable, number))
-        return tuple(decisions)
+        if len(entry.hops) == 1:
+            return (self._forward_by(packet, in_iface, mark, found, entry.hops[0], assumed),)
+        usable = [number for number, hop in enumerate(entry.hops) if hop.usable]
+        decisions = [
+            self._forward_by(packet, in_iface, mark, replace(found, number=number), entry.hops[number], assumed)
+            for number in usable
+        ]
+        return _conditional(decisions, entry, usable)
 
     def _forward_by(
         self, packet: Packet, in_iface: str, mark: int, found: Found, hop: Hop, assumed: tuple[str, ...]
     ) -> RouteDecision:
-        if hop.doubt:
-            return unknown(f"{self._describe(found)}: {hop.doubt}")
-        checked = self._validate_source(packet, packet.dst, hop.iface, in_iface, mark)
+        if hop.doubt or hop.iface is None:
+            return unknown(f"{self._maker.describe(found)}: {hop.doubt}")
+        checked = self._check.check(packet, in_iface, mark, dst=packet.dst, out_iface=hop.iface)
         if checked.doubt:
             return unknown(checked.doubt)
-        assumed = (*found.assumptions, *assumed, *checked.assumptions)
         if checked.reason:
-            return _martian(checked.why, checked.reason, checked.sysctl, assumed)
-        redirect = False
-        if hop.iface == in_iface and checked.direct and self._settings.conf("send_redirects", in_iface).value:
-            redirect = bool(self._settings.conf("shared_media", in_iface).value) or self._same_subnet(
-                in_iface, packet.src, hop
-            )
-        return replace(self._by(found, hop, packet.dst, RouteKind.UNICAST), redirect=redirect, assumptions=assumed)
+            return _unbelieved(checked, assumed)
+        redirect = hop.iface == in_iface and checked.direct and self._redirects(in_iface, packet.src, hop)
+        return self._maker.pass_on(found, packet.dst, redirect=redirect, assumptions=(*assumed, *checked.assumptions))
 
-    def _same_subnet(self, iface: str, src: int, hop: Hop) -> bool:
-        """inet_addr_onlink: one subnet of the device holds both the source and the gateway."""
+    def _redirects(self, iface: str, src: int, hop: Hop) -> bool:
+        """__mkroute_input: redirects are on, and one subnet of the device holds source and gateway (inet_addr_onlink)."""
+        if not self._settings.conf("send_redirects", iface).value:
+            return False
+        if self._settings.conf("shared_media", iface).value:
+            return True
         gateway = hop.value.gateway
         other = gateway.value if gateway is not None and gateway.family is IPFamily.V4 else 0
         for own in self._devices.addresses.get(iface, ()):
@@ -268,90 +238,6 @@ class Routing4:
             if not (base ^ src) & mask and (not other or not (base ^ other) & mask):
                 return True
         return False
-
-    # --- source validation -------------------------------------------------------------------------------------
-
-    def _validate_source(self, packet: Packet, dst: int, out_iface: str, in_iface: str, mark: int) -> Checked:
-        """fib_validate_source; `dst` is 0 for broadcast and groups, `out_iface` empty unless the packet is forwarded."""
-        setting = self._settings.conf("rp_filter", in_iface)
-        flow = self._reverse_flow(packet, dst, out_iface, in_iface, mark)
-        checked = self._check_source(packet.src, flow, in_iface, out_iface, setting.value)
-        if not setting.known:
-            strict = self._check_source(packet.src, flow, in_iface, out_iface, 1)
-            loose = self._check_source(packet.src, flow, in_iface, out_iface, 2)
-            if {strict.reason, loose.reason} != {checked.reason}:
-                checked = replace(checked, assumptions=(*checked.assumptions, setting.assumption))
-        if checked.reason == "IP_RPFILTER":
-            return replace(checked, sysctl=setting.name)
-        return checked
-
-    def _check_source(self, src: int, flow: Flow, in_iface: str, out_iface: str, rp_filter: int) -> Checked:
-        redirects = in_iface == out_iface and self._settings.conf("send_redirects", in_iface).value
-        if rp_filter or redirects or self._custom_local or self._policy.custom:
-            if not rp_filter and not redirects and self._accepts_local(in_iface)[0]:
-                return Checked()
-            return self._look_up_source(src, flow, in_iface, rp_filter)
-        accepted, name, assumed = self._accepts_local(in_iface)
-        if accepted:
-            return Checked()
-        if src in self._own:
-            return _own_source(src, name, assumed)
-        checked = self._look_up_source(src, flow, in_iface, 0)
-        if checked.doubt or not checked.reason:
-            return Checked()
-        return Checked(assumptions=(_FULL_CHECK,))
-
-    def _accepts_local(self, in_iface: str) -> tuple[bool, str, tuple[str, ...]]:
-        setting = self._settings.conf("accept_local", in_iface)
-        return bool(setting.value), setting.name, () if setting.known else (setting.assumption,)
-
-    def _look_up_source(self, src: int, flow: Flow, in_iface: str, rp_filter: int) -> Checked:
-        """__fib_validate_source: the route back to the source."""
-        found = self._policy.lookup(flow)
-        if found.doubt:
-            return Checked(doubt=f"the way back to {_text(src)}: {found.doubt}")
-        if found.errno:
-            return _no_way_back(src, in_iface, "no route leads to it", rp_filter)
-        entry = found.entry
-        assert entry is not None
-        local = entry.route.type is RouteType.LOCAL
-        if local:
-            accepted, name, assumed = self._accepts_local(in_iface)
-            if not accepted:
-                return _own_source(src, name, assumed)
-        elif entry.route.type is not RouteType.UNICAST:
-            why = f"the source {_text(src)} is no host's: {self._describe(found)}"
-            return Checked("IP_INVALID_SOURCE", why=why)
-        hop = found.hop
-        direct = hop is not None and hop.direct
-        if any(one.iface == in_iface for one in entry.hops) or (local and self._devices.is_loopback(in_iface)):
-            return Checked(direct=direct, assumptions=found.assumptions)
-        if self._devices.known and not self._devices.addresses.get(in_iface):
-            return _no_way_back(src, in_iface, f"{in_iface} has no IPv4 address", rp_filter)
-        if rp_filter == 1:
-            return replace(_no_way_back(src, in_iface, self._describe(found), 1), assumptions=found.assumptions)
-        second = self._policy.lookup(flow._replace(oif=in_iface), ignoring_carrier=True)
-        return Checked(
-            direct=second.hop is not None and not second.errno and second.entry is not None
-            and second.entry.route.type is RouteType.UNICAST and second.hop.direct
-        )  # fmt: skip
-
-    def _reverse_flow(self, packet: Packet, dst: int, out_iface: str, in_iface: str, mark: int) -> Flow:
-        used = mark if mark and self._settings.conf("src_valid_mark", in_iface).value else 0
-        proto, sport, dport = self._dissect(packet)
-        return Flow(packet.src, dst, packet.tos, used, out_iface or LOOPBACK, "", 0, proto, dport, sport)
-
-    def _flow(self, packet: Packet, in_iface: str, mark: int) -> Flow:
-        proto, sport, dport = self._dissect(packet)
-        return Flow(packet.dst, packet.src, packet.tos, mark, in_iface, "", 0, proto, sport, dport)
-
-    def _dissect(self, packet: Packet) -> tuple[int, int, int]:
-        """Protocol and ports as input routing reads them: only when a rule wants them, and never from fragments."""
-        if not self._policy.dissects:
-            return 0, 0, 0
-        if packet.is_fragment or packet.transport is not None or packet.proto not in PORT_PROTOCOLS:
-            return packet.proto, 0, 0
-        return packet.proto, packet.sport, packet.dport
 
     # --- output ------------------------------------------------------------------------------------------------
 
@@ -366,7 +252,7 @@ class Routing4:
             if not oif and (is_multicast(dst) or dst == _BROADCAST):
                 return self._out_where_source_lives(flow)
         if oif:
-            early = self._bound(flow)
+            early = self._out_bound(flow)
             if early is not None:
                 return (early,)
         if not dst:
@@ -374,132 +260,6 @@ class Routing4:
             source = src or (self.select_source(oif, 0, "host") if oif else None) or _LOCALHOST
             return (RouteDecision(RouteKind.LOCAL, "0.0.0.0 means the node itself", LOOPBACK, source, source=source),)
         return self._look_up_output(flow)
-
-    def _bound(self, flow: Flow) -> RouteDecision | None:
-        oif = flow.oif
-        if self._devices.known and oif not in self._devices.by_name:
-            return _failed("ENODEV", f"there is no device {oif}")
-        if not self._devices.is_up(oif):
-            return _failed("ENETUNREACH", f"{oif} is down")
-        if _is_local_multicast(flow.dst) or flow.dst == _BROADCAST or flow.proto == _IGMP:
-            return self._out_without_route(flow, oif, f"{_text(flow.dst)} goes out of the device the socket is bound to")
-        return None
-
-    def _out_without_route(self, flow: Flow, iface: str, why: str) -> RouteDecision:
-        wider = is_multicast(flow.dst) and not _is_local_multicast(flow.dst)
-        source = flow.src or self.select_source(iface, 0, "global" if wider else "link")
-        return self._finish_output(
-            RouteDecision(RouteKind.UNICAST, why, iface, flow.dst, source=source, mtu=self._mtu(iface, None)), flow, None
-        )
-
-    def _look_up_output(self, flow: Flow) -> tuple[RouteDecision, ...]:
-        found = self._policy.lookup(flow)
-        if found.doubt:
-            return (unknown(found.doubt),)
-        if found.errno:
-            if flow.oif:
-                # Routing tables are thought wrong rather than the one who bound the socket.
-                why = f"no route, but the socket is bound to {flow.oif}: the destination is taken to be on its link"
-                return (replace(self._out_without_route(flow, flow.oif, why), assumptions=found.assumptions),)
-            why = self._describe(found) if found.entry is not None else _describe_rule(found)
-            return (
-                RouteDecision(
-                    REFUSAL_KIND[found.errno], why, table=_table(found), route=_route(found), rule=found.rule,
-                    errno=found.errno, assumptions=found.assumptions,
-                ),
-            )  # fmt: skip
-        entry = found.entry
-        assert entry is not None
-        if entry.route.type is RouteType.LOCAL:
-            prefsrc = entry.route.prefsrc
-            source = flow.src or (prefsrc.value if prefsrc is not None else flow.dst)
-            local = RouteDecision(
-                RouteKind.LOCAL, self._describe(found), LOOPBACK, flow.dst, None, _table(found), entry.route, found.rule,
-                prefsrc.value if prefsrc is not None else None, source, self._mtu(LOOPBACK, None),
-                assumptions=found.assumptions,
-            )  # fmt: skip
-            return (self._finish_output(local, flow, entry),)
-        return self._spread_output(flow, found, entry)
-
-    def _spread_output(self, flow: Flow, found: Found, entry: Entry) -> tuple[RouteDecision, ...]:
-        """fib_select_path: the hash among next hops, or the choice among default routes that differ in nothing else."""
-        usable = tuple(number for number, hop in enumerate(entry.hops) if hop.usable)
-        if flow.oif or len(entry.hops) == 1:
-            usable = (found.number,)
-        decisions = []
-        for number in usable:
-            decision = self._out_by(flow, replace(found, number=number), entry.hops[number])
-            decisions.append(_with_condition(decision, entry, usable, number))
-        equals = self._equal_defaults(entry) if not flow.oif and len(entry.hops) == 1 else ()
-        for other in equals:
-            decisions.append(self._out_by(flow, replace(found, entry=other, number=0), other.hops[0]))
-        if equals:
-            decisions = [
-                replace(
-                    one, option=f"via {one.gateway}", missing=True,
-                    condition=f"of the equal default routes the one via {one.gateway} is in use",
-                )
-                for one in decisions
-            ]  # fmt: skip
-        return tuple(decisions)
-
-    def _equal_defaults(self, entry: Entry) -> tuple[Entry, ...]:
-        """Other default routes that fib_select_default may turn to when a gateway seems dead."""
-        if entry.route.prefix.length or entry.hops[0].value.gateway is None:
-            return ()
-        table = self._policy.table(entry.route.table)
-        return tuple(
-            other
-            for other in (table.equals(entry) if table is not None else ())
-            if other is not entry
-            and len(other.hops) == 1
-            and other.hops[0].usable
-            and other.hops[0].value.gateway is not None
-        )
-
-    def _out_by(self, flow: Flow, found: Found, hop: Hop) -> RouteDecision:
-        entry = found.entry
-        assert entry is not None
-        if hop.doubt:
-            return unknown(f"{self._describe(found)}: {hop.doubt}")
-        kind = RouteKind.BROADCAST if entry.route.type is RouteType.BROADCAST else RouteKind.UNICAST
-        decision = self._by(found, hop, flow.dst, kind)
-        source = flow.src or self._preferred_source(entry, hop)
-        return self._finish_output(replace(decision, source=source, assumptions=found.assumptions), flow, entry)
-
-    def _preferred_source(self, entry: Entry, hop: Hop) -> int | None:
-        """fib_result_prefsrc."""
-        if entry.route.prefsrc is not None:
-            return entry.route.prefsrc.value
-        gateway = hop.value.gateway
-        towards = gateway.value if gateway is not None and gateway.family is IPFamily.V4 else 0
-        return self.select_source(hop.iface or "", towards, entry.route.scope)
-
-    def _finish_output(self, decision: RouteDecision, flow: Flow, entry: Entry | None) -> RouteDecision:
-        """__mkroute_output: last refusals, and what kind of packet it is after all."""
-        iface = decision.iface or ""
-        loopback = self._devices.is_loopback(iface)
-        if _is_loopback(decision.source or 0) and not loopback:
-            setting = self._settings.conf("route_localnet", iface)
-            if not setting.value:
-                why = f"the source {_text(decision.source or 0)} may not leave by {iface} ({setting.name} is off)"
-                assumed = () if setting.known else (setting.assumption,)
-                return RouteDecision(
-                    RouteKind.MARTIAN, why, sysctl=setting.name, errno="EINVAL",
-                    assumptions=(*decision.assumptions, *assumed),
-                )  # fmt: skip
-        if loopback:
-            return replace(decision, kind=RouteKind.LOCAL, looped=False)
-        if flow.dst == _BROADCAST:
-            return replace(decision, kind=RouteKind.BROADCAST, next_hop=flow.dst, gateway=None, looped=True)
-        if is_multicast(flow.dst):
-            looped = True if flow.dst == _ALL_HOSTS else None
-            gateway = decision.gateway
-            if entry is None or entry.route.prefix.length < 4:
-                gateway = None
-            next_hop = gateway.value if gateway is not None and gateway.family is IPFamily.V4 else flow.dst
-            return replace(decision, kind=RouteKind.MULTICAST, next_hop=next_hop, gateway=gateway, looped=looped)
-        return replace(decision, looped=decision.kind is RouteKind.BROADCAST)
 
     def _out_where_source_lives(self, flow: Flow) -> tuple[RouteDecision, ...]:
         """Groups and the limited broadcast leave by the device of their source; of several, by the one given it last."""
@@ -530,6 +290,120 @@ class Routing4:
             return (hit[0].hops[hit[1]].iface or LOOPBACK,)
         return owners
 
+    def _out_bound(self, flow: Flow) -> RouteDecision | None:
+        """What a socket bound to a device sends without asking for a route."""
+        oif = flow.oif
+        if self._devices.known and oif not in self._devices.by_name:
+            return _failed("ENODEV", f"there is no device {oif}")
+        if not self._devices.is_up(oif):
+            return _failed("ENETUNREACH", f"{oif} is down")
+        if _is_local_multicast(flow.dst) or flow.dst == _BROADCAST or flow.proto == _IGMP:
+            return self._out_without_route(flow, oif, f"{_text(flow.dst)} goes out of the device the socket is bound to")
+        return None
+
+    def _out_without_route(self, flow: Flow, iface: str, why: str, assumptions: tuple[str, ...] = ()) -> RouteDecision:
+        wider = is_multicast(flow.dst) and not _is_local_multicast(flow.dst)
+        source = flow.src or self.select_source(iface, 0, "global" if wider else "link")
+        mtu = self._maker.mtu(iface)
+        decision = RouteDecision(RouteKind.UNICAST, why, iface, flow.dst, source=source, mtu=mtu, assumptions=assumptions)
+        return self._finish_output(decision, flow.dst, prefix_length=0)
+
+    def _look_up_output(self, flow: Flow) -> tuple[RouteDecision, ...]:
+        found = self._policy.lookup(flow)
+        if found.doubt:
+            return (unknown(found.doubt),)
+        if found.errno and flow.oif:
+            # Routing tables are thought wrong rather than the one who bound the socket.
+            why = f"no route, but the socket is bound to {flow.oif}: the destination is taken to be on its link"
+            return (self._out_without_route(flow, flow.oif, why, found.assumptions),)
+        if found.errno:
+            return (self._maker.refuse(found),)
+        entry = found.entry
+        assert entry is not None
+        if entry.route.type is not RouteType.LOCAL:
+            return self._spread_output(flow, found, entry)
+        prefsrc = entry.route.prefsrc
+        source = flow.src or (prefsrc.value if prefsrc is not None else flow.dst)
+        local = replace(
+            self._maker.decide(RouteKind.LOCAL, found), iface=LOOPBACK, next_hop=flow.dst, source=source,
+            mtu=self._maker.mtu(LOOPBACK),
+        )  # fmt: skip
+        return (self._finish_output(local, flow.dst, prefix_length=entry.route.prefix.length),)
+
+    def _spread_output(self, flow: Flow, found: Found, entry: Entry) -> tuple[RouteDecision, ...]:
+        """fib_select_path: the hash among next hops, or the choice among default routes that differ in nothing else."""
+        if flow.oif or len(entry.hops) == 1:
+            decision = self._out_by(flow, found)
+            equals = self._equal_defaults(entry) if not flow.oif else ()
+            return (decision,) if not equals else self._one_of_equals(flow, found, (entry, *equals))
+        usable = [number for number, hop in enumerate(entry.hops) if hop.usable]
+        return _conditional([self._out_by(flow, replace(found, number=number)) for number in usable], entry, usable)
+
+    def _equal_defaults(self, entry: Entry) -> tuple[Entry, ...]:
+        """Other default routes that fib_select_default may turn to when a gateway seems dead."""
+        if entry.route.prefix.length or entry.hops[0].value.gateway is None:
+            return ()
+        table = self._policy.table(entry.route.table)
+        return tuple(
+            other
+            for other in (table.equals(entry) if table is not None else ())
+            if other is not entry
+            and len(other.hops) == 1
+            and other.hops[0].usable
+            and other.hops[0].value.gateway is not None
+        )
+
+    def _one_of_equals(self, flow: Flow, found: Found, entries: tuple[Entry, ...]) -> tuple[RouteDecision, ...]:
+        decisions = []
+        for entry in entries:
+            one = self._out_by(flow, replace(found, entry=entry, number=0))
+            condition = f"of the equal default routes the one via {one.gateway} is in use"
+            decisions.append(replace(one, option=f"via {one.gateway}", missing=True, condition=condition))
+        return tuple(decisions)
+
+    def _out_by(self, flow: Flow, found: Found) -> RouteDecision:
+        entry, hop = found.entry, found.hop
+        assert entry is not None and hop is not None
+        if hop.doubt or hop.iface is None:
+            return unknown(f"{self._maker.describe(found)}: {hop.doubt}")
+        kind = RouteKind.BROADCAST if entry.route.type is RouteType.BROADCAST else RouteKind.UNICAST
+        source = flow.src or self._preferred_source(entry, hop, hop.iface)
+        decision = self._maker.pass_on(found, flow.dst, kind, source=source)
+        return self._finish_output(decision, flow.dst, prefix_length=entry.route.prefix.length)
+
+    def _preferred_source(self, entry: Entry, hop: Hop, iface: str) -> int | None:
+        """fib_result_prefsrc."""
+        if entry.route.prefsrc is not None:
+            return entry.route.prefsrc.value
+        gateway = hop.value.gateway
+        towards = gateway.value if gateway is not None and gateway.family is IPFamily.V4 else 0
+        return self.select_source(iface, towards, entry.route.scope)
+
+    def _finish_output(self, decision: RouteDecision, dst: int, *, prefix_length: int) -> RouteDecision:
+        """__mkroute_output: last refusals, and what kind of packet it is after all."""
+        iface = decision.iface or ""
+        loopback = self._devices.is_loopback(iface)
+        if _is_loopback(decision.source or 0) and not loopback:
+            setting = self._settings.conf("route_localnet", iface)
+            if not setting.value:
+                why = f"the source {_text(decision.source or 0)} may not leave by {iface} ({setting.name} is off)"
+                assumed = (*decision.assumptions, *_assumed(setting))
+                return replace(_failed("EINVAL", why), sysctl=setting.name, assumptions=assumed)
+        if loopback:
+            return replace(decision, kind=RouteKind.LOCAL)
+        heard = self._devices.is_up(iface)
+        if dst == _BROADCAST:
+            return replace(decision, kind=RouteKind.BROADCAST, next_hop=dst, gateway=None, looped=heard)
+        if is_multicast(dst):
+            looped = heard if dst == _ALL_HOSTS or not heard else None
+            if prefix_length < 4:
+                # A default route's gateway is not meant for groups.
+                decision = replace(decision, gateway=None, next_hop=dst)
+            return replace(decision, kind=RouteKind.MULTICAST, looped=looped)
+        if decision.kind is RouteKind.BROADCAST:
+            return replace(decision, looped=heard)
+        return decision
+
     # --- addresses ---------------------------------------------------------------------------------------------
 
     def select_source(self, iface: str, towards: int, scope: str) -> int | None:
@@ -559,67 +433,20 @@ class Routing4:
     def passes_reverse_path(
         self, packet: Packet, in_iface: str, mark: int, *, loose: bool, accept_local: bool
     ) -> bool | str:
-        """`-m rpfilter` (net/ipv4/netfilter/ipt_rpfilter.c); text says what is not known."""
-        src, dst = packet.src, packet.dst
-        if self._devices.is_loopback(in_iface):
-            return True
-        if src == 0 and (dst == _BROADCAST or _is_local_multicast(dst)):
-            return True
-        back = 0 if is_multicast(dst) or dst == _BROADCAST else dst
-        found = self._policy.lookup(Flow(src, back, packet.tos, mark), ignoring_carrier=True)
-        if found.doubt:
-            return found.doubt
-        if found.errno or found.entry is None:
-            return False
-        kind = found.entry.route.type
-        if kind is not RouteType.UNICAST and not (kind is RouteType.LOCAL and accept_local):
-            return False
-        return loose or any(hop.iface == in_iface for hop in found.entry.hops)
-
-    # --- texts -------------------------------------------------------------------------------------------------
-
-    def _by(self, found: Found, hop: Hop, dst: int, kind: RouteKind) -> RouteDecision:
-        entry = found.entry
-        assert entry is not None and hop.iface is not None
-        gateway = hop.value.gateway if not hop.direct else None
-        next_hop = gateway.value if gateway is not None and gateway.family is IPFamily.V4 else dst
-        prefsrc = entry.route.prefsrc.value if entry.route.prefsrc is not None else None
-        return RouteDecision(
-            kind, self._describe(found), hop.iface, next_hop, gateway, _table(found), entry.route, found.rule, prefsrc,
-            mtu=self._mtu(hop.iface, entry.route.mtu),
-        )  # fmt: skip
-
-    def _mtu(self, iface: str, of_route: int | None) -> int | None:
-        if of_route:
-            return of_route
-        link = self._devices.by_name.get(iface)
-        return min(link.mtu, _MOST_MTU) if link is not None else None
-
-    def _describe(self, found: Found) -> str:
-        assert found.entry is not None
-        hop = found.hop
-        return describe_route(
-            found.entry.route, hop.value if hop is not None else None, found.rule,
-            from_default=found.rule is None or is_default_rule(found.rule),
-        )  # fmt: skip
+        """`-m rpfilter`; text says what is not known."""
+        return self._check.passes_match(packet, in_iface, mark, loose=loose, accept_local=accept_local)
 
 
-def _describe_rule(found: Found) -> str:
-    if found.rule is None:
-        return "no route"
-    return f"policy rule {found.rule.priority} says {found.rule.action.value}"
-
-
-def _table(found: Found) -> str | None:
-    return found.entry.route.table if found.entry is not None else None
-
-
-def _route(found: Found) -> Route | None:
-    return found.entry.route if found.entry is not None else None
+def _assumed(setting: Setting) -> tuple[str, ...]:
+    return () if setting.known else (setting.assumption,)
 
 
 def _martian(why: str, reason: str, sysctl: str | None = None, assumed: tuple[str, ...] = ()) -> RouteDecision:
     return RouteDecision(RouteKind.MARTIAN, why, drop_reason=reason, sysctl=sysctl, assumptions=assumed)
+
+
+def _unbelieved(checked: Checked, assumed: tuple[str, ...]) -> RouteDecision:
+    return _martian(checked.why, checked.reason, checked.sysctl, (*assumed, *checked.assumptions))
 
 
 def _failed(errno: str, why: str) -> RouteDecision:
@@ -627,26 +454,10 @@ def _failed(errno: str, why: str) -> RouteDecision:
     return RouteDecision(kind, why, errno=errno)
 
 
-def _own_source(src: int, name: str, assumed: tuple[str, ...]) -> Checked:
-    why = f"the source {_text(src)} is an address of this node ({name} is off)"
-    return Checked("IP_LOCAL_SOURCE", name, why, assumptions=assumed)
-
-
-def _no_way_back(src: int, in_iface: str, because: str, rp_filter: int) -> Checked:
-    if not rp_filter:
-        return Checked()
-    how = "strict" if rp_filter == 1 else "loose"
-    return Checked("IP_RPFILTER", why=f"{how} reverse-path filter on {in_iface}: the source is {_text(src)}, and {because}")
-
-
-def _with_condition(decision: RouteDecision, entry: Entry, usable: tuple[int, ...], number: int) -> RouteDecision:
-    """Says when this next hop of several is taken: the hash's share is the weight (spec: netfilter 10.2)."""
-    if len(usable) == 1:
-        return decision
-    hop = entry.hops[number].value
-    total = sum(entry.hops[i].value.weight for i in usable)
-    where = f"via {hop.gateway} dev {hop.dev}" if hop.gateway is not None else f"dev {hop.dev}"
-    return replace(
-        decision, condition=f"the multipath hash picks the next hop {where} (weight {hop.weight} of {total})",
-        option=where.replace(" dev ", "@").replace("via ", "").replace("dev ", "@"), probability=hop.weight / total,
-    )  # fmt: skip
+def _conditional(decisions: list[RouteDecision], entry: Entry, usable: list[int]) -> tuple[RouteDecision, ...]:
+    """Says of several next hops when each is taken (spec: netfilter 10.2)."""
+    if len(decisions) == 1:
+        return tuple(decisions)
+    hops = [entry.hops[number].value for number in usable]
+    total = sum(hop.weight for hop in hops)
+    return tuple(conditional(one, hop, total) for one, hop in zip(decisions, hops, strict=True))

@@ -12,26 +12,15 @@ from dataclasses import replace
 from tortie.net.address import IPFamily, format_address
 from tortie.net.node import Route, RouteType
 from tortie.net.packet import Packet
-from tortie.net.protocol import ICMPV6, PORT_PROTOCOLS
+from tortie.net.protocol import ICMPV6
 from tortie.simulator.device import LOOPBACK, Devices
 from tortie.simulator.fib import Hop
-from tortie.simulator.policy import Flow, Found, Policy6, is_default_rule
-from tortie.simulator.route_decision import (
-    ICMP_V6,
-    REFUSAL_KIND,
-    RouteDecision,
-    RouteKind,
-    describe_route,
-    unknown,
-)  # fmt: skip
+from tortie.simulator.policy import Flow, Found, Policy6
+from tortie.simulator.route_decision import ICMP_V6, RouteDecision, RouteKind, conditional, unknown
+from tortie.simulator.route_maker import RouteMaker
 from tortie.simulator.setting import Settings
-from tortie.simulator.source_address import (
-    Kind6,
-    classify_v6,
-    needs_device,
-    select_v6,
-    solicited_node_group,
-)  # fmt: skip
+from tortie.simulator.source_address import Kind6, classify_v6, needs_device, select_v6, solicited_node_group
+from tortie.simulator.source_check import dissect
 
 _ALL_NODES = frozenset({0xFF01 << 112 | 1, 0xFF02 << 112 | 1})
 _ALL_ROUTERS = frozenset({0xFF01 << 112 | 2, 0xFF02 << 112 | 2, 0xFF05 << 112 | 2})
@@ -50,12 +39,13 @@ def _text(address: int) -> str:
 class Routing6:
     """The IPv6 answers of one node."""
 
-    __slots__ = ("_devices", "_policy", "_settings")
+    __slots__ = ("_devices", "_maker", "_policy", "_settings")
 
     def __init__(self, policy: Policy6, devices: Devices, settings: Settings) -> None:
         self._policy = policy
         self._devices = devices
         self._settings = settings
+        self._maker = RouteMaker(IPFamily.V6, devices, settings)
 
     # --- input -------------------------------------------------------------------------------------------------
 
@@ -73,21 +63,18 @@ class Routing6:
         if self._discards(entry.route, found.hop):
             return (self._discarded(found, packet.dst),)
         if entry.route.type in _DELIVERED:
-            return (self._decision(RouteKind.LOCAL, found),)
+            return (self._maker.decide(RouteKind.LOCAL, found),)
         if is_multicast(entry.route.prefix.address) and entry.route.prefix.length:
             return (self._group_input(found, packet.dst, in_iface),)
         return self._forward(packet, in_iface, found)
 
     def _refused(self, found: Found, packet: Packet) -> RouteDecision:
-        why = self._describe(found) if found.entry is not None else _describe_rule(found)
+        """ip6_pkt_drop."""
         reason = None
         if found.errno != "EINVAL":
             reason = "IP_INNOROUTES" if packet.dst else "IP_INADDRERRORS"
-        return RouteDecision(
-            REFUSAL_KIND[found.errno], why, table=_table(found), route=_route(found), rule=found.rule, drop_reason=reason,
-            icmp=None if is_multicast(packet.dst) else ICMP_V6[found.errno], errno=found.errno,
-            assumptions=found.assumptions,
-        )  # fmt: skip
+        icmp = None if is_multicast(packet.dst) else ICMP_V6[found.errno]
+        return self._maker.refuse(found, reason=reason, icmp=icmp)
 
     def _discards(self, route: Route, hop: Hop | None) -> bool:
         """True for routes by way of `lo`, which the kernel keeps as refusing ones of no error (fib6_is_reject)."""
@@ -97,14 +84,14 @@ class Routing6:
 
     def _discarded(self, found: Found, dst: int) -> RouteDecision:
         icmp = None if is_multicast(dst) else ICMP_V6["ENETUNREACH"]
-        why = f"{self._describe(found)}: routes by way of lo refuse"
-        return replace(self._decision(RouteKind.NO_ROUTE, found), why=why, drop_reason="IP_INNOROUTES", icmp=icmp)
+        why = f"{self._maker.describe(found)}: routes by way of lo refuse"
+        return replace(self._maker.decide(RouteKind.NO_ROUTE, found, why=why), drop_reason="IP_INNOROUTES", icmp=icmp)
 
     def _group_input(self, found: Found, group: int, in_iface: str) -> RouteDecision:
         joined = self._is_member(group, in_iface)
         if joined is None:
             return unknown(f"the snapshot does not say whether {in_iface} has joined the group {_text(group)}")
-        return self._decision(RouteKind.MULTICAST, found)
+        return self._maker.decide(RouteKind.MULTICAST, found)
 
     def _is_member(self, group: int, iface: str) -> bool | None:
         """True for the groups that every interface joins by itself; None for others, which programs may have joined."""
@@ -119,39 +106,34 @@ class Routing6:
     def _forward(self, packet: Packet, in_iface: str, found: Found) -> tuple[RouteDecision, ...]:
         setting = self._settings.conf("forwarding", in_iface)
         assumed = found.assumptions
-        if not setting.value:
-            forced = self._settings.conf("force_forwarding", in_iface)
-            if not forced.value:
-                why = f"{self._describe(found)}; forwarding is off ({setting.name})"
-                return (RouteDecision(RouteKind.MARTIAN, why, drop_reason="IP_INADDRERRORS", sysctl=setting.name),)
-        elif not setting.known:
+        if not setting.value and not self._settings.conf("force_forwarding", in_iface).value:
+            why = f"{self._maker.describe(found)}; forwarding is off ({setting.name})"
+            return (RouteDecision(RouteKind.MARTIAN, why, drop_reason="IP_INADDRERRORS", sysctl=setting.name),)
+        if not setting.known:
             assumed = (*assumed, setting.assumption)
+        decisions = self._spread(found, packet.dst, assumed)
         return tuple(
-            replace(one, redirect=self._redirects(packet, in_iface, one), assumptions=(*one.assumptions, *assumed))
-            for one in self._spread(found, packet.dst, RouteKind.UNICAST)
+            replace(one, redirect=True) if one.iface == in_iface and self._redirects(packet.src, in_iface, one) else one
+            for one in decisions
         )
 
-    def _redirects(self, packet: Packet, in_iface: str, decision: RouteDecision) -> bool:
+    def _redirects(self, src: int, in_iface: str, decision: RouteDecision) -> bool:
         """ip6_forward and ndisc_send_redirect: the sender must be on the link, the better hop known by its link address."""
-        if decision.iface != in_iface:
-            return False
         if decision.gateway is not None and not classify_v6(decision.gateway.value)[0] & Kind6.LINK_LOCAL:
             return False
         own = (a.prefix.address for a in self._devices.addresses.get(in_iface, ()) if not a.tentative)
         sender = next((address for address in own if classify_v6(address)[0] & Kind6.LINK_LOCAL), None)
         if sender is None:
             return False
-        flow = Flow(packet.src, sender, oif=in_iface, proto=ICMPV6)
-        back = self._policy.lookup(flow, device=in_iface, strict=needs_device(packet.src))
+        flow = Flow(src, sender, oif=in_iface, proto=ICMPV6)
+        back = self._policy.lookup(flow, device=in_iface, strict=needs_device(src))
         return back.hop is not None and not back.errno and back.hop.value.gateway is None
 
     def _dissect(self, packet: Packet) -> tuple[int, int, int]:
         """Protocol and ports as input routing reads them: the first next-header, unless a rule wants more."""
-        if not self._policy.dissects:
-            return packet.extensions[0][0] if packet.extensions else packet.proto, 0, 0
-        if packet.is_fragment or packet.transport is not None or packet.proto not in PORT_PROTOCOLS:
-            return packet.proto, 0, 0
-        return packet.proto, packet.sport, packet.dport
+        if self._policy.dissects:
+            return dissect(packet)
+        return packet.extensions[0][0] if packet.extensions else packet.proto, 0, 0
 
     # --- output ------------------------------------------------------------------------------------------------
 
@@ -176,7 +158,7 @@ class Routing6:
         if found.errno:
             source = self.select_source(None, flow.dst)
             if source is None:
-                return self._finish_output(flow, found)
+                return (_no_source(flow.dst),)
             again = self._look_up_output(flow._replace(src=source), bound=True)
             return tuple(replace(one, source=source) for one in self._finish_output(flow, again))
         decisions = []
@@ -185,40 +167,33 @@ class Routing6:
             if source is None and one.route is not None:
                 hop = one.route.next_hops[0].dev if one.kind is RouteKind.LOCAL else one.iface
                 source = self.select_source(hop, flow.dst)
-            decisions.append(replace(one, source=source))
+            decisions.append(replace(one, source=source) if source is not None else _no_source(flow.dst))
         return tuple(decisions)
 
     def _finish_output(self, flow: Flow, found: Found) -> tuple[RouteDecision, ...]:
         if found.doubt:
             return (unknown(found.doubt),)
+        source = flow.src or None
         if found.errno:
-            why = self._describe(found) if found.entry is not None else _describe_rule(found)
-            return (
-                RouteDecision(
-                    REFUSAL_KIND[found.errno], why, table=_table(found), route=_route(found), rule=found.rule,
-                    errno=found.errno, source=flow.src or None, assumptions=found.assumptions,
-                ),
-            )  # fmt: skip
+            return (self._maker.refuse(found, source=source),)
         entry = found.entry
         assert entry is not None
         if self._discards(entry.route, found.hop):
             # Sending goes well; the packet is thrown away after the OUTPUT tables (ip6_pkt_discard_out).
-            return (replace(self._discarded(found, flow.dst), drop_reason="IP_OUTNOROUTES", source=flow.src or None),)
+            return (replace(self._discarded(found, flow.dst), drop_reason="IP_OUTNOROUTES", source=source),)
         if _is_own(entry.route):
-            local = self._decision(RouteKind.LOCAL, found)
-            return (
-                replace(local, iface=LOOPBACK, next_hop=flow.dst, source=flow.src or None, mtu=self._mtu(LOOPBACK, None)),
-            )
-        decisions = self._spread(found, flow.dst, RouteKind.UNICAST)
-        return tuple(
-            self._as_sent(replace(one, source=flow.src or None, assumptions=found.assumptions), flow) for one in decisions
-        )
+            local = self._maker.decide(RouteKind.LOCAL, found)
+            mtu = self._maker.mtu(LOOPBACK)
+            return (replace(local, iface=LOOPBACK, next_hop=flow.dst, source=source, mtu=mtu),)
+        return tuple(self._as_sent(one, flow) for one in self._spread(found, flow.dst, found.assumptions, source))
 
     def _as_sent(self, decision: RouteDecision, flow: Flow) -> RouteDecision:
         if self._devices.is_loopback(decision.iface or ""):
             return replace(decision, kind=RouteKind.LOCAL)
         if is_multicast(flow.dst):
-            return replace(decision, kind=RouteKind.MULTICAST, looped=self._is_member(flow.dst, decision.iface or ""))
+            heard = self._devices.is_up(decision.iface or "") and flow.src != 1
+            looped = self._is_member(flow.dst, decision.iface or "") if heard else False
+            return replace(decision, kind=RouteKind.MULTICAST, looped=looped)
         return decision
 
     # --- addresses ---------------------------------------------------------------------------------------------
@@ -259,6 +234,16 @@ class Routing6:
     def _has(self, iface: str, address: int) -> bool:
         return any(a.prefix.address == address and not a.tentative for a in self._devices.addresses.get(iface, ()))
 
+    def is_assigned(self, address: int, iface: str) -> bool:
+        """True for an address of the node, or an anycast one; a link-local one must be of this device (ipv6_chk_addr)."""
+        if needs_device(address):
+            return self._has(iface, address)
+        if any(self._has(name, address) for name in self._devices.by_name):
+            return True
+        found = self._policy.lookup(Flow(address), device="", strict=False, has_source=False)
+        route = found.entry.route if found.entry is not None else None
+        return route is not None and _is_own(route) and route.prefix.length == 128 and not found.errno
+
     def is_local(self, address: int) -> bool:
         """True for an address that packets are delivered to."""
         found = self._policy.lookup(Flow(address), device="", strict=needs_device(address), has_source=False)
@@ -286,54 +271,35 @@ class Routing6:
         hop = found.hop
         return loose or (hop is not None and hop.iface == in_iface)
 
-    # --- parts of a decision -----------------------------------------------------------------------------------
-
-    def _spread(self, found: Found, dst: int, kind: RouteKind) -> tuple[RouteDecision, ...]:
+    def _spread(
+        self, found: Found, dst: int, assumptions: tuple[str, ...], source: int | None = None
+    ) -> tuple[RouteDecision, ...]:
+        """The decision for every next hop that the hash may take (fib6_select_path)."""
         assert found.entry is not None
-        ways = sorted({(found.entry, found.number), *found.others}, key=lambda way: (way[0] is not found.entry, way[1]))
-        if len(ways) == 1:
-            return (self._by(found, dst, kind),)
+        if not found.others:
+            return (self._by(found, dst, assumptions, source),)
+        ways = ((found.entry, found.number), *found.others)
         total = sum(entry.hops[number].value.weight for entry, number in ways)
         return tuple(
-            _with_condition(self._by(replace(found, entry=entry, number=number), dst, kind), entry.hops[number], total)
+            conditional(
+                self._by(replace(found, entry=entry, number=number), dst, assumptions, source),
+                entry.hops[number].value,
+                total,
+            )
             for entry, number in ways
         )
 
-    def _by(self, found: Found, dst: int, kind: RouteKind) -> RouteDecision:
+    def _by(self, found: Found, dst: int, assumptions: tuple[str, ...], source: int | None) -> RouteDecision:
         hop = found.hop
-        assert found.entry is not None and hop is not None
-        if hop.doubt:
-            return unknown(f"{self._describe(found)}: {hop.doubt}")
-        gateway = hop.value.gateway
-        return replace(
-            self._decision(kind, found), iface=hop.iface, next_hop=gateway.value if gateway is not None else dst,
-            gateway=gateway, mtu=self._mtu(hop.iface, found.entry.route.mtu),
-        )  # fmt: skip
+        assert hop is not None
+        if hop.doubt or hop.iface is None:
+            return unknown(f"{self._maker.describe(found)}: {hop.doubt}")
+        return self._maker.pass_on(found, dst, source=source, assumptions=assumptions)
 
-    def _decision(self, kind: RouteKind, found: Found) -> RouteDecision:
-        route = _route(found)
-        prefsrc = route.prefsrc.value if route is not None and route.prefsrc is not None else None
-        return RouteDecision(
-            kind, self._describe(found), table=_table(found), route=route, rule=found.rule, prefsrc=prefsrc,
-            assumptions=found.assumptions,
-        )  # fmt: skip
 
-    def _mtu(self, iface: str, of_route: int | None) -> int | None:
-        if of_route:
-            return of_route
-        setting = self._settings.conf("mtu", iface)
-        if setting.known and setting.value:
-            return setting.value
-        link = self._devices.by_name.get(iface)
-        return link.mtu if link is not None else None
-
-    def _describe(self, found: Found) -> str:
-        assert found.entry is not None
-        hop = found.hop
-        return describe_route(
-            found.entry.route, hop.value if hop is not None else None, found.rule,
-            from_default=found.rule is None or is_default_rule(found.rule),
-        )  # fmt: skip
+def _no_source(dst: int) -> RouteDecision:
+    why = f"the node has no address to send from toward {_text(dst)}"
+    return RouteDecision(RouteKind.MARTIAN, why, errno="EADDRNOTAVAIL")
 
 
 def _is_anycast(found: Found, address: int) -> bool:
@@ -349,26 +315,3 @@ def _is_anycast(found: Found, address: int) -> bool:
 def _is_own(route: Route) -> bool:
     """True when packets by this route go to `lo`; of anycast routes only the kernel's own do (ip6_rt_get_dev_rcu)."""
     return route.type is RouteType.LOCAL or (route.type is RouteType.ANYCAST and route.protocol == "kernel")
-
-
-def _describe_rule(found: Found) -> str:
-    if found.rule is None:
-        return "no route"
-    return f"policy rule {found.rule.priority} says {found.rule.action.value}"
-
-
-def _table(found: Found) -> str | None:
-    return found.entry.route.table if found.entry is not None else None
-
-
-def _route(found: Found) -> Route | None:
-    return found.entry.route if found.entry is not None else None
-
-
-def _with_condition(decision: RouteDecision, hop: Hop, total: int) -> RouteDecision:
-    value = hop.value
-    where = f"via {value.gateway} dev {value.dev}" if value.gateway is not None else f"dev {value.dev}"
-    return replace(
-        decision, condition=f"the multipath hash picks the next hop {where} (weight {value.weight} of {total})",
-        option=f"{value.gateway or ''}@{value.dev}", probability=value.weight / total,
-    )  # fmt: skip
