@@ -7,7 +7,8 @@ A chain that no row covers has no role; nothing here changes what a walk does. T
 
 Sources: spec rules 3, 5, 6, 7 (Calico 3.7); spec netfilter 13 and the programs' own chain constants: kube-proxy
 pkg/proxy/iptables, kubelet pkg/kubelet/kubelet_network_linux.go, libnetwork drivers/bridge/setup_ip_tables.go, firewalld
-src/firewall/core/ipXtables.py, CNI plugins/meta/portmap/chain.go.
+src/firewall/core/ipXtables.py, CNI plugins/meta/portmap/chain.go, flannel pkg/trafficmngr/iptables, libvirt
+src/network/network_iptables.c, ufw conf/before.rules and src/backend_iptables.py, fail2ban config/action.d/iptables.conf.
 """
 
 from __future__ import annotations
@@ -153,11 +154,45 @@ _CNI: tuple[_Row, ...] = (
     _Row("CNI-ISOLATION-STAGE-2", "isolation", "keeps CNI networks apart"),
 )
 
+_FLANNEL: tuple[_Row, ...] = (
+    _Row("FLANNEL-FWD", "forward", "lets pod traffic pass"),
+    _Row("FLANNEL-POSTRTG", "masquerade", "masquerades pod traffic that leaves the cluster"),
+)
+
+_LIBVIRT: tuple[_Row, ...] = (
+    _Row("LIBVIRT_INP", "input", "DHCP and DNS from guests to this node"),
+    _Row("LIBVIRT_OUT", "output", "DHCP and DNS from this node to guests"),
+    _Row("LIBVIRT_FWI", "forward", "traffic into guest networks"),
+    _Row("LIBVIRT_FWO", "forward", "traffic out of guest networks"),
+    _Row("LIBVIRT_FWX", "forward", "traffic inside a guest network"),
+    _Row("LIBVIRT_PRT", "masquerade", "masquerades guest networks"),
+)
+
+_UFW: tuple[_Row, ...] = (
+    _Row("ufw-before-", "stage", "{}: rules before the user's", prefix=True),
+    _Row("ufw-after-", "stage", "{}: rules after the user's", prefix=True),
+    _Row("ufw-reject-", "stage", "{}: refuses what is left", prefix=True),
+    _Row("ufw-track-", "stage", "{}: lets new connections start", prefix=True),
+    _Row("ufw-user-limit", "limit", "refuses what comes too often"),
+    _Row("ufw-user-limit-accept", "limit", "accepts what does not come too often"),
+    _Row("ufw-user-logging-", "logging", "{}: logs", prefix=True),
+    _Row("ufw-user-", "user", "{}: the administrator's rules", prefix=True),
+    _Row("ufw-logging-", "logging", "logs: {}", prefix=True),
+    _Row("ufw-not-local", "not-local", "drops what is not addressed to this node"),
+    _Row("ufw-skip-to-policy-", "policy", "{}: the default policy", prefix=True),
+)
+
+_FAIL2BAN: tuple[_Row, ...] = (_Row("f2b-", "jail", "addresses banned by the jail {}", prefix=True),)
+
 _OWNERS: tuple[tuple[str, str, tuple[_Row, ...]], ...] = (
     ("cali-", "Calico", _CALICO),
     ("KUBE-", "Kubernetes", _KUBERNETES),
     ("DOCKER", "Docker", _DOCKER),
     ("CNI-", "CNI", _CNI),
+    ("FLANNEL-", "flannel", _FLANNEL),
+    ("LIBVIRT_", "libvirt", _LIBVIRT),
+    ("ufw", "ufw", _UFW),
+    ("f2b-", "fail2ban", _FAIL2BAN),
 )
 
 _ZONE_DIRECTIONS: dict[str, str] = {
@@ -202,9 +237,14 @@ def chain_role(table: TableName, chain: str, services: Mapping[str, str] | None 
 def _role_by_name(table: TableName, chain: str) -> Role | None:
     for start, owner, rows in _OWNERS:
         if chain.startswith(start):
-            row = _find(rows, table, chain)
-            return None if row is None else _role(owner, row, chain)
+            row = _find(rows, table, _ipv4_name(chain))
+            return None if row is None else _role(owner, row, _ipv4_name(chain))
     return _firewalld_role(chain)
+
+
+def _ipv4_name(chain: str) -> str:
+    """ufw calls its IPv6 chains `ufw6-`; everything else has one name in both families."""
+    return f"ufw-{chain[5:]}" if chain.startswith("ufw6-") else chain
 
 
 def service_names(rulesets: Iterable[Ruleset]) -> dict[str, str]:

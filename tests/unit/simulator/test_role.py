@@ -44,6 +44,12 @@ ROLES = [
     (NAT, "DOCKER", "Docker: published ports to containers"),
     (FILTER, "DOCKER", "Docker: lets published ports through to containers"),
     (FILTER, "DOCKER-ISOLATION-STAGE-2", "Docker: keeps container networks apart"),
+    (FILTER, "FLANNEL-FWD", "flannel: lets pod traffic pass"),
+    (FILTER, "LIBVIRT_FWI", "libvirt: traffic into guest networks"),
+    (FILTER, "ufw-before-input", "ufw: input: rules before the user's"),
+    (FILTER, "ufw6-user-forward", "ufw: forward: the administrator's rules"),
+    (FILTER, "ufw-user-limit-accept", "ufw: accepts what does not come too often"),
+    (FILTER, "f2b-sshd", "fail2ban: addresses banned by the jail sshd"),
     (FILTER, "INPUT_ZONES", "firewalld: picks the zone"),
     (FILTER, "IN_public", "firewalld: zone or policy public, to this node"),
     (FILTER, "IN_public_allow", "firewalld: zone or policy public, to this node: rules that allow"),
@@ -56,7 +62,9 @@ def test_known_chains_have_a_role(where: TableName, name: str, expected: str) ->
     assert str(chain_role(where, name)) == expected
 
 
-@pytest.mark.parametrize("name", ["FORWARD", "INPUT", "MY_CHAIN", "IN_", "DOCKERED", "KUBE-MADE-UP", "calico"])
+@pytest.mark.parametrize(
+    "name", ["FORWARD", "INPUT", "MY_CHAIN", "IN_", "DOCKERED", "KUBE-MADE-UP", "calico", "ufwx", "f2b-"]
+)
 def test_other_chains_have_none(name: str) -> None:
     assert chain_role(FILTER, name) is None
 
