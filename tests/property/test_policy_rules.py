@@ -1,7 +1,7 @@
 """What is rendered decides as the Calico rules say: a packet walked through the rules meets the verdict of `decide`.
 
 `decide` reads the rules as their meaning is written down (spec: model 4.5, 6.3) and knows nothing of marks, blocks or
-iptables. Rendered with `felix_exact` the same holds but for the defect of Felix 3.7.5, for which a packet is given.
+iptables.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies.view import POD, SETS, active_rules, all_packets, crowded_rules
+from tests.rendered_node import accepted, rendered_node
+from tests.strategies.view import SETS, active_rules, all_packets, crowded_rules
 from tortie.calc.view import (
     ActivePolicy,
     ActiveProfile,
@@ -30,17 +31,11 @@ from tortie.calc.view import (
     WorkloadEndpoint,
     WorkloadId,
 )
-from tortie.net.address import Address, IPFamily, Prefix, parse_prefix
-from tortie.net.node import InterfaceAddress, Link, NextHop, PolicyRule, Route, RouteType
+from tortie.net.address import Address, IPFamily, Prefix
 from tortie.net.packet import Packet
-from tortie.net.protocol import ICMP, TCP, parse_protocol
-from tortie.netfilter.hook import Backend
-from tortie.netfilter.snapshot import Snapshot
+from tortie.net.protocol import parse_protocol
 from tortie.render.config import RenderConfig
-from tortie.render.ruleset import complete_ruleset, render_node
-from tortie.render.state import NodeState
-from tortie.simulator.trace import Verdict
-from tortie.simulator.walk import Arrival, Node, walk
+from tortie.simulator.walk import Node
 
 CONFIG = RenderConfig(disable_conntrack_invalid_check=True)
 Rules = Sequence[ActiveRule]
@@ -118,10 +113,10 @@ def side_holds(side: RuleSide, packet: Packet, address: int, port: int) -> bool:
     )
 
 
-# --- the node ----------------------------------------------------------------------------------------------------
+# --- the agreement -----------------------------------------------------------------------------------------------
 
 
-def node(rules: Rules, profile: Rules, *, felix_exact: bool = False, ipvs: bool = False) -> Node:
+def node(rules: Rules, profile: Rules) -> Node:
     """A node with one workload, to which the rules apply in both directions."""
     pod = WorkloadEndpoint(
         WorkloadId("k8s", "ns/pod", "eth0"),
@@ -136,45 +131,7 @@ def node(rules: Rules, profile: Rules, *, felix_exact: bool = False, ipvs: bool 
         profiles=(ActiveProfile("kns.ns", tuple(profile), tuple(profile)),),
         ip_sets=tuple(SETS.values()),
     )
-    made = render_node(view, NodeState(ipvs=ipvs), replace(CONFIG, felix_exact=felix_exact))
-    return Node.from_snapshot(
-        Snapshot(
-            "drawn",
-            tuple(complete_ruleset(family, Backend.LEGACY) for family in made.families.values()),
-            {name: one for family in made.families.values() for name, one in family.ip_sets.items()},
-            links=(
-                Link("lo", 1, loopback=True, link_type="loopback"),
-                Link("eth0", 2, addresses=(InterfaceAddress(parse_prefix("10.20.0.1/24")),)),
-                Link("cali1", 3),
-            ),
-            routes={
-                family: (
-                    Route(Prefix(family, 1, family.bits), (NextHop("lo"),), RouteType.LOCAL, "local"),
-                    Route(Prefix(family, POD[family], family.bits), (NextHop("cali1"),)),
-                    Route(Prefix(family, 0, 0), (NextHop("eth0"),)),
-                )
-                for family in IPFamily
-            },
-            policy_rules={
-                family: (PolicyRule(family, 0, table="local"), PolicyRule(family, 32766, table="main"))
-                for family in IPFamily
-            },
-            neighbours=(),
-            sysctls={"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"},
-            connections=(),
-        )
-    )
-
-
-def accepted(made: Node, packet: Packet, *, to_pod: bool) -> bool:
-    result = walk(
-        made,
-        Arrival(packet, in_iface="eth0" if to_pod else "cali1"),
-        keep_steps=False,
-        assume={"raw:cali-PREROUTING:3": "miss"},
-    )
-    assert result.verdict in (Verdict.ACCEPT, Verdict.DROP), result.outcomes[0].decided_by
-    return result.verdict is Verdict.ACCEPT
+    return rendered_node(view, CONFIG, routes={"10.65.0.2/32": "cali1", "fd00:65::2/128": "cali1"})
 
 
 PACKETS = {(family, to_pod): all_packets(family, to_pod=to_pod) for family in IPFamily for to_pod in (True, False)}
@@ -192,7 +149,7 @@ def test_a_walk_through_the_rules_agrees_with_their_meaning(family: IPFamily, da
         decided = [packet for packet in every if first_verdict(rules, packet)] or every
         missed = [packet for packet in every if packet not in decided and nearly_decided(rules, packet)] or every
         for packet in (*data.draw(few_of(decided)), *data.draw(few_of(missed))):
-            assert accepted(made, packet, to_pod=to_pod) == decide(rules, profile, packet)
+            assert accepted(made, packet, "eth0" if to_pod else "cali1") == decide(rules, profile, packet)
 
 
 def nearly_decided(rules: Rules, packet: Packet) -> bool:
@@ -206,32 +163,3 @@ def nearly_decided(rules: Rules, packet: Packet) -> bool:
 
 def few_of(choice: Sequence[Packet]) -> st.SearchStrategy[list[Packet]]:
     return st.lists(st.sampled_from(choice), min_size=3, max_size=3)
-
-
-THREE_BLOCKS = ActiveRule(
-    protocol="tcp",
-    source=RuleSide(nets=(parse_prefix("10.0.0.0/24"), parse_prefix("10.1.0.0/24"))),
-    destination=RuleSide(
-        nets=(parse_prefix("10.65.1.0/24"), parse_prefix("10.65.2.0/24")),
-        ports=(PortRange(2, 2),),
-        named_port_sets=("n:tcp",),
-    ),
-)
-
-
-@pytest.mark.parametrize(("felix_exact", "expected"), [(True, True), (False, False)], ids=["exact", "corrected"])
-def test_the_packet_that_felix_lets_through_although_its_destination_is_in_none_of_the_nets(
-    felix_exact: bool, expected: bool
-) -> None:
-    """Blocks one (ports) and two (sources) hold, three (destinations) does not: the bit of block two is still set."""
-    packet = Packet(IPFamily.V4, 0x0A000001, POD[IPFamily.V4], TCP, sport=40000, dport=2, tcp_flags=2)
-    assert not decide([THREE_BLOCKS], [], packet)
-    assert accepted(node([THREE_BLOCKS], [], felix_exact=felix_exact), packet, to_pod=True) is expected
-
-
-@pytest.mark.parametrize("felix_exact", [True, False], ids=["exact", "corrected"])
-def test_an_echo_request_is_told_from_other_icmp(felix_exact: bool) -> None:
-    made = node([ActiveRule(ip_version=IPFamily.V4, protocol="icmp", icmp=IcmpTest(8))], [], felix_exact=felix_exact)
-    for kind, expected in ((8, True), (13, False)):
-        packet = Packet(IPFamily.V4, 0x0A000001, POD[IPFamily.V4], ICMP, icmp_type=kind, payload=bytes(12))
-        assert accepted(made, packet, to_pod=True) is expected

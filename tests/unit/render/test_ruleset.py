@@ -22,9 +22,9 @@ from tortie.calc.view import (
 )
 from tortie.net.address import IPFamily, parse_address, parse_prefix
 from tortie.netfilter.hook import BUILTIN_CHAINS, Backend, TableName
-from tortie.netfilter.match import CommentMatch, SetMatch
+from tortie.netfilter.match import CommentMatch, MarkMatch, SetMatch
 from tortie.netfilter.rule import Chain, Rule, Ruleset, Table
-from tortie.netfilter.target import Accept, Drop, Goto, Jump
+from tortie.netfilter.target import Accept, Drop, Goto, Jump, MarkTarget
 from tortie.render.config import RenderConfig
 from tortie.render.ruleset import Rendering, complete_ruleset, render_node
 from tortie.render.state import NodeInterface, NodeState
@@ -161,6 +161,16 @@ def test_every_chain_is_reached_from_a_hook_but_for_policies_of_other_tables(fam
                 todo += table.chains[target.chain].rules
         unreached = {name for name in set(table.chains) - reached if not name.startswith(("cali-pi-", "cali-po-"))}
         assert unreached == set()
+
+
+def test_only_bits_of_the_mask_are_tested_or_set() -> None:
+    mask = 0x00F0F0F0
+    for family in rendered(config=replace(CONFIG, mark_mask=mask)).families.values():
+        rules = [rule for table in family.tables.values() for chain in table.chains.values() for rule in chain.rules]
+        tested = [match.mask for rule in rules for match in rule.matches if isinstance(match, MarkMatch)]
+        changed = [rule.target.mask | rule.target.value for rule in rules if isinstance(rule.target, MarkTarget)]
+        assert tested and changed
+        assert all(bits and not bits & ~mask for bits in (*tested, *changed))
 
 
 def test_nothing_depends_on_the_order_of_the_view() -> None:
