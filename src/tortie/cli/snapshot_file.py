@@ -93,7 +93,7 @@ def _from_directory(path: str, name: str) -> Snapshot:
     return parse_snapshot(_checked(files, path), name)
 
 
-def _read_bounded(file: IO[bytes], source: str) -> bytes:
+def _read_bounded(file: IO[bytes] | _Bounded, source: str) -> bytes:
     data = file.read(MOST_BYTES_PER_FILE + 1)
     if len(data) > MOST_BYTES_PER_FILE:
         raise InvalidInput(f"more than {MOST_BYTES_PER_FILE >> 20} MiB", source=source)
@@ -118,18 +118,21 @@ def _checked(files: dict[str, bytes], source: str) -> dict[str, bytes]:
 def _from_stream(file: IO[bytes], name: str, source: str) -> Snapshot:
     from tortie.codec.snapshot import parse_snapshot
 
+    peekable = io.BufferedReader(cast(io.RawIOBase, file))
     try:
-        reader = _Bounded(_unpacked(io.BufferedReader(cast(io.RawIOBase, file))), source)
+        reader = _Bounded(_unpacked(peekable), source)
         start = reader.peek(512)
         if _is_archive(start):
             return parse_snapshot(_checked(_archive_files(reader, source), source), name)
-        data = _read_bounded(reader, source)  # type: ignore[arg-type]
+        data = _read_bounded(reader, source)
     except (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError) as error:
         raise InvalidInput(f"a damaged archive, or one cut short: {error}", source=source) from None
+    finally:
+        peekable.detach()  # the file is its opener's to close
     return _from_rules(data, name, source)
 
 
-def _unpacked(file: io.BufferedReader) -> IO[bytes]:
+def _unpacked(file: io.BufferedReader[io.RawIOBase]) -> IO[bytes]:
     """The stream without its compression, which its first bytes tell."""
     magic = file.peek(6)[:6]
     if magic.startswith(b"\x1f\x8b"):

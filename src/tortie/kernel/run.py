@@ -1,0 +1,63 @@
+"""Running the tools that know the kernel: argument lists, never a shell; what came of it is a value.
+
+A tool that is not installed is an expected answer, not an error. Nothing here decides what to run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+TIMEOUT_S = 120.0
+"""A tool that takes longer hangs: a million routes or connections are listed in seconds."""
+_MISSING = 127
+_TIMED_OUT = 124
+_SYSTEM_PATHS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a tool did: exit code (127 when it is not installed, as shells have it), its output and its complaints."""
+
+    code: int
+    out: bytes = b""
+    error: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """True when there is no such tool."""
+        return self.code == _MISSING
+
+    @property
+    def complaint(self) -> str:
+        """The last line that the tool wrote to stderr, or its exit code."""
+        lines = [line.strip() for line in self.error.splitlines() if line.strip()]
+        return lines[-1] if lines else f"exit code {self.code}"
+
+
+class Run(Protocol):
+    """How a tool is run; the tests' fake kernel fits as well."""
+
+    def __call__(self, command: Sequence[str]) -> Ran:
+        """Runs a command to its end; raises nothing."""
+        ...
+
+
+def run_tool(command: Sequence[str]) -> Ran:
+    """Runs one tool to its end in the C locale, with the system's own folders searched as well."""
+    path = os.pathsep.join([*os.environ.get("PATH", "/usr/bin:/bin").split(os.pathsep), *_SYSTEM_PATHS])
+    environment = {**os.environ, "PATH": path, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment, timeout=TIMEOUT_S
+        )
+    except FileNotFoundError:
+        return Ran(_MISSING)
+    except PermissionError as error:
+        return Ran(126, error=error.strerror or "")
+    except subprocess.TimeoutExpired:
+        return Ran(_TIMED_OUT, error=f"no answer within {TIMEOUT_S:.0f} seconds")
+    return Ran(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
