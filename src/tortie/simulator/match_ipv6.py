@@ -95,7 +95,7 @@ def compile_options(match: OptionsMatch) -> Holds:
     def test(header: bytes) -> Answer:
         size = _size(header)
         if len(header) < size:
-            return False
+            return HOTDROP
         return _has_options(header[2:size], match.options) and _equals(match.length, size)
 
     return _on_header(number, 2, test)
@@ -124,7 +124,7 @@ def compile_rt(match: RtMatch) -> Holds:
     def test(header: bytes) -> Answer:
         size = _size(header)
         if len(header) < size:
-            return False
+            return HOTDROP
         passes = in_range(match.segments_left, header[3]) and _equals(match.length, size) and _equals(match.type, header[2])
         if passes and match.reserved:
             passes = header[4:8] == bytes(4)
@@ -225,7 +225,8 @@ def _srh_option(header: bytes, name: str, value: str, inverted: bool) -> bool:
     if what == "next-hdr":
         passes = header[0] == number
     elif what == "tag":
-        passes = _u16(header, 6) == number
+        # The kernel compares the bytes of the header with a number in the machine's order, which is little endian.
+        passes = int.from_bytes(header[6:8], "little") == number
     else:
         field, _, compare = what.rpartition("-")
         seen = {"hdr-len": header[1], "segs-left": segments_left, "last-entry": last}[field]

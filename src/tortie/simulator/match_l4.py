@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
 from tortie.net.protocol import TCP_FLAGS
+from tortie.net.wire import format_packet
 from tortie.netfilter.hook import Backend
 from tortie.netfilter.match import (
     Icmp6Match,
@@ -120,6 +121,9 @@ def _native(checks: list[Check], needed: int) -> Holds:
 
     def slow(packet: Packet) -> Answer:
         raw = transport_bytes(packet)
+        if packet.family is IPFamily.V6 and is_later_fragment(packet):
+            # ipv6_find_hdr tells nft no place for what follows a later fragment's header: it reads the IPv6 header.
+            raw = format_packet(packet)
         return len(raw) >= needed and check(_with_header(packet, raw))
 
     return _quick_or(check, slow)

@@ -71,28 +71,44 @@ def compile_tcpmss(target: TcpmssTarget, context: Context) -> Effect:
             if mtu <= _HEADERS[family]:
                 return HOTDROP
             mss = mtu - _HEADERS[family]
-        options = with_mss(packet, mss & 0xFFFF)
-        if options is not None:
-            skb.packet = rewrite(packet, replace(packet, tcp_options=options))
+        skb.packet = with_mss(packet, mss & 0xFFFF)
         return None
 
     return run
 
 
-def with_mss(packet: Packet, mss: int) -> bytes | None:
-    """The packet's options with an MSS of at most this; None when nothing changes."""
+def with_mss(packet: Packet, mss: int) -> Packet:
+    """The packet announcing an MSS of at most this.
+
+    The checksum is corrected as if the number stood on a word's border; where it does not, the kernel spoils it.
+    """
     options = packet.tcp_options
     for place, _ in option_starts(options):
         if len(options) - place < MSS_LENGTH:
             break
         if options[place] == MSS and options[place + 1] == MSS_LENGTH:
-            if int.from_bytes(options[place + 2 : place + 4], "big") <= mss:
-                return None
-            return options[: place + 2] + mss.to_bytes(2, "big") + options[place + 4 :]
+            old = int.from_bytes(options[place + 2 : place + 4], "big")
+            if old <= mss:
+                return packet
+            changed = replace(packet, tcp_options=options[: place + 2] + mss.to_bytes(2, "big") + options[place + 4 :])
+            return rewrite(packet, changed) if place % 2 == 0 else _spoilt(packet, changed, old, mss)
     if packet.payload or len(options) >= _MOST_OPTIONS:
-        return None
+        return packet
     added = min(mss, _DEFAULT_MSS[packet.family])
-    return bytes([MSS, MSS_LENGTH]) + added.to_bytes(2, "big") + options
+    options = bytes([MSS, MSS_LENGTH]) + added.to_bytes(2, "big") + options
+    return rewrite(packet, replace(packet, tcp_options=options))
+
+
+def _spoilt(packet: Packet, changed: Packet, old: int, new: int) -> Packet:
+    checksum = _right_checksum(packet) if packet.checksum is None else packet.checksum
+    return replace(changed, checksum=replace_word(checksum, old, new), checksum_ok=False)
+
+
+def replace_word(checksum: int, old: int, new: int) -> int:
+    """A checksum after one word of what it covers has changed (csum_replace2 in linux/checksum.h)."""
+    total = (checksum ^ 0xFFFF) + (old ^ 0xFFFF) + new
+    total = (total & 0xFFFF) + (total >> 16)
+    return ((total & 0xFFFF) + (total >> 16)) ^ 0xFFFF
 
 
 def _path_mtu(skb: Skb, context: Context) -> int | Doubt:
@@ -180,8 +196,5 @@ def _raw_flags(raw: bytes, ece: int | None, cwr: int | None) -> bytes | None:
         return raw
     old, new = (int.from_bytes(bytes([raw[12], byte]), "big") for byte in (raw[_FLAGS_AT], flags))
     checksum = int.from_bytes(raw[_CHECKSUM_AT : _CHECKSUM_AT + 2], "big")
-    total = (checksum ^ 0xFFFF) + (old ^ 0xFFFF) + new
-    total = (total & 0xFFFF) + (total >> 16)
-    total = (total & 0xFFFF) + (total >> 16)
-    corrected = (total ^ 0xFFFF).to_bytes(2, "big")
+    corrected = replace_word(checksum, old, new).to_bytes(2, "big")
     return raw[:_FLAGS_AT] + bytes([flags]) + raw[14:_CHECKSUM_AT] + corrected + raw[_CHECKSUM_AT + 2 :]
