@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rendered_node import accepted, rendered_node
@@ -138,7 +138,6 @@ PACKETS = {(family, to_pod): all_packets(family, to_pod=to_pod) for family in IP
 
 
 @pytest.mark.parametrize("family", IPFamily)
-@settings(max_examples=80)
 @given(st.data())
 def test_a_walk_through_the_rules_agrees_with_their_meaning(family: IPFamily, data: st.DataObject) -> None:
     rules = data.draw(st.lists(active_rules(family) | crowded_rules(family), min_size=1, max_size=5))
