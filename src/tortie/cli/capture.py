@@ -1,9 +1,9 @@
 """`tortie trace --pcap`: what becomes of every packet of a capture.
 
 Packets are walked in the capture's order over one table of connections, at the capture's times. A capture holds what
-passed a device in both directions, so every frame is placed first: what carries one of the node's own MAC addresses or
-sources was sent by the node; of that, what the node itself made is walked as its own, and what it forwarded is left out,
-because it was seen on its way out. Steps are kept only for packets asked for.
+passed a device in both directions, so every frame is placed first (`Placer`): what the node itself made is walked as its
+own; what it forwarded is left out on its way out, because it was seen on its way in. Steps are kept only for packets asked
+for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from tortie.cli.arrival import check_interface, infer_interface, is_own_address, usual_frame_type
 from tortie.cli.edit import apply_edits
@@ -30,20 +29,19 @@ from tortie.simulator.summary import Naming, read_naming
 from tortie.simulator.trace import DecidedBy, Disposition, Verdict, Walk
 from tortie.simulator.walk import Arrival, Node, walk
 
-if TYPE_CHECKING:
-    from tortie.simulator.session import Session
-
 LEAVING = "already leaving this node"
+OTHER_HOST = "addressed to another machine"
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """One frame of a capture: its walk, or why there is none."""
+    """One frame of a capture: its walk, or why there is none; `remark` is what to know about the packet there is."""
 
     number: int
     time_s: float
     walk: Walk | None
-    problem: str = ""
+    left_out: str = ""
+    remark: str = ""
     full: bool = False
 
 
@@ -55,6 +53,7 @@ class Placer:
         check_interface(in_iface, node.snapshot.links)
         self._node = node
         self._in_iface = in_iface
+        self._names = {link.name for link in links}
         self._own_macs = {link.mac for link in links if link.mac is not None and any(link.mac)}
         devices: dict[bytes, set[str]] = {}
         for neighbour in neighbours:
@@ -64,19 +63,31 @@ class Placer:
         self._device_of_source: dict[tuple[IPFamily, int], str] = {}
         self._own: dict[tuple[IPFamily, int], bool] = {}
 
-    def place(self, frame: Frame, packet: Packet) -> Arrival | None:
-        """The packet's arrival, None when it was on its way out; raises `InvalidInput` when the snapshot cannot tell."""
-        sent = frame.mac_source in self._own_macs
-        if self._is_own(packet) and (sent or frame.mac_source is None):
+    def place(self, frame: Frame, packet: Packet) -> Arrival | str:
+        """The packet's arrival, or why there is none; raises `InvalidInput` when the snapshot cannot tell the device."""
+        mac = frame.mac_source
+        sent = frame.outgoing is True or mac in self._own_macs
+        if self._is_own(packet) and (sent or (mac is None and frame.outgoing is None)):
             return Arrival(packet)
         if sent:
-            return None
+            return LEAVING
+        if self._in_iface is None and self._is_for_another(frame):
+            return OTHER_HOST
         frame_type = frame.frame_type or usual_frame_type(packet, self._node.snapshot.links)
-        return Arrival(packet, self._device(frame, packet), mac_source=frame.mac_source, frame_type=frame_type)
+        return Arrival(packet, self._device(frame, packet), mac_source=mac, frame_type=frame_type)
+
+    def _is_for_another(self, frame: Frame) -> bool:
+        """True for a unicast Ethernet frame to an address that no device of the node has."""
+        ethernet = frame.mac_source is not None and frame.data[6:12] == frame.mac_source
+        return ethernet and frame.frame_type == "unicast" and bool(self._own_macs) and frame.data[:6] not in self._own_macs
 
     def _device(self, frame: Frame, packet: Packet) -> str:
+        """The device asked for, the one captured on, the sender's, or the one by which the source would be answered."""
         if self._in_iface is not None:
             return self._in_iface
+        if frame.iface in self._names and not frame.vlans:
+            assert frame.iface is not None
+            return frame.iface
         if frame.mac_source is not None and frame.mac_source in self._device_of_mac:
             return self._device_of_mac[frame.mac_source]
         source = (packet.family, packet.src)
@@ -104,23 +115,23 @@ def trace_frames(
 ) -> Iterator[Traced]:
     """Walks the packets of a capture; numbers count from 1 as other tools count frames."""
     placer = Placer(node, in_iface)
-    root: Session = node.session()
+    root = node.session()
     for number, frame in enumerate(frames, 1):
-        if frame.packet is None:
-            yield Traced(number, frame.time_s, None, frame.problem or "no IP packet")
+        packet, full = frame.packet, number in wanted
+        if packet is None:
+            yield Traced(number, frame.time_s, None, frame.problem or "no IP packet", full=full)
             continue
         try:
-            arrival = placer.place(frame, frame.packet)
+            arrival = placer.place(frame, packet)
         except InvalidInput as error:
-            yield Traced(number, frame.time_s, None, str(error))
-            continue
-        if arrival is None:
-            yield Traced(number, frame.time_s, None, LEAVING)
+            arrival = str(error)
+        if isinstance(arrival, str):
+            yield Traced(number, frame.time_s, None, arrival, full=full)
             continue
         session = root if stateful else root.begin()
         session.clock_s = frame.time_s
-        full = number in wanted
-        yield Traced(number, frame.time_s, walk(node, arrival, session, assume=assume, keep_steps=full), "", full)
+        found = walk(node, arrival, session, assume=assume, keep_steps=full)
+        yield Traced(number, frame.time_s, found, "", frame.problem or "", full)
 
 
 # --- summing up --------------------------------------------------------------------------------------------------
@@ -143,14 +154,16 @@ class Tally:
 
     total: int = 0
     groups: dict[_Fate, _Group] = field(default_factory=dict)
-    problems: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    remarked: int = 0
 
     def add(self, traced: Traced) -> None:
         """Counts one frame."""
         self.total += 1
         if traced.walk is None:
-            self.problems[traced.problem] += 1
+            self.left_out[traced.left_out] += 1
             return
+        self.remarked += bool(traced.remark)
         trace = traced.walk.trace
         key = (traced.walk.verdict, trace.disposition, trace.decided_by)
         group = self.groups.get(key)
@@ -159,12 +172,13 @@ class Tally:
         group.count += 1
 
 
+_MOST_REASONS = 10
 _ORDER = (Verdict.DROP, Verdict.REJECT, Verdict.UNKNOWN, Verdict.MAYBE, Verdict.ACCEPT)
 
 
 def tally_lines(tally: Tally, naming: Naming, name: str) -> Iterator[Line]:
     """The summary: what did not get through first, then by number."""
-    yield plain(f"{name}: {tally.total} frames, {tally.total - tally.problems.total()} walked", style=Style.HEAD)
+    yield plain(f"{name}: {tally.total} frames, {tally.total - tally.left_out.total()} walked", style=Style.HEAD)
     fates = sorted(tally.groups.items(), key=lambda item: (_ORDER.index(item[0][0]), -item[1].count))
     for (verdict, _, _), group in fates:
         yield Line()
@@ -172,10 +186,16 @@ def tally_lines(tally: Tally, naming: Naming, name: str) -> Iterator[Line]:
         yield Line(((label, VERDICT_STYLES[verdict]), *outcome_line(group.walk.trace, naming).pieces), hang=18)
         first = f"first: packet {group.first.number}, {describe_packet(group.walk.trace.packet)}"
         yield plain(first, indent=18, style=Style.FAINT)
-    if tally.problems:
+    if tally.left_out or tally.remarked:
         yield Line()
-    for problem, count in tally.problems.most_common():
-        yield Line(((f"{count:>8}  left out", Style.FAINT), (f"  {problem}", Style.PLAIN)), hang=20)
+    for reason, count in tally.left_out.most_common(_MOST_REASONS):
+        yield Line(((f"{count:>8}  left out", Style.FAINT), (f"  {reason}", Style.PLAIN)), hang=20)
+    others = sorted(tally.left_out.values())[:-_MOST_REASONS]
+    if len(tally.left_out) > _MOST_REASONS:
+        yield Line(((f"{sum(others):>8}  left out", Style.FAINT), ("  for other reasons", Style.PLAIN)))
+    if tally.remarked:
+        text = "  walked though the capture cut them short; missing bytes count as zeros"
+        yield Line(((f"{tally.remarked:>8}", Style.FAINT), (text, Style.PLAIN)))
 
 
 def run_capture(request: TraceRequest) -> int:
@@ -195,7 +215,7 @@ def run_capture(request: TraceRequest) -> int:
     if request.json:
         last = _write_json(found, naming)
     else:
-        last = _write_text(found, request, View(naming, misses=request.misses), request.pcap)
+        last = _write_text(found, request, View(naming, misses=request.misses, brief=request.brief), request.pcap)
     missing = [number for number in request.packet if not 1 <= number <= last]
     if missing:
         raise InvalidInput(f"no packet {missing[0]} in this capture", source=request.pcap, remedy=f"it has {last}")
@@ -223,17 +243,29 @@ def _write_json(found: Iterable[Traced], naming: Naming) -> int:
 def _document(traced: Traced, naming: Naming) -> Document:
     head: Document = {"number": traced.number, "time_s": traced.time_s}
     if traced.walk is None:
-        return {"schema": SCHEMA, **head, "left_out": traced.problem}
+        return {"schema": SCHEMA, **head, "left_out": traced.left_out}
+    if traced.remark:
+        head["remark"] = traced.remark
     return head | (walk_document(traced.walk, naming) if traced.full else brief_document(traced.walk, naming))
 
 
 def _write_text(found: Iterable[Traced], request: TraceRequest, view: View, name: str) -> int:
+    """The packets asked for, then the sum, also of a capture that turns out to be damaged further on."""
     paper = find_paper(request.color)
     tally = Tally()
-    for traced in found:
-        tally.add(traced)
-        if traced.full and traced.walk is not None:
-            lines = walk_lines(traced.walk, view, label=f"packet {traced.number}")
-            sys.stdout.write(write_lines([*lines, Line()], paper))
-    sys.stdout.write(write_lines(tally_lines(tally, view.naming, name), paper))
+    try:
+        for traced in found:
+            tally.add(traced)
+            if traced.full:
+                sys.stdout.write(write_lines([*_full_lines(traced, view), Line()], paper))
+    finally:
+        if tally.total:
+            sys.stdout.write(write_lines(tally_lines(tally, view.naming, name), paper))
     return tally.total
+
+
+def _full_lines(traced: Traced, view: View) -> Iterator[Line]:
+    if traced.walk is None:
+        return iter((plain(f"packet {traced.number}: left out, {traced.left_out}", style=Style.HEAD),))
+    notes = (traced.remark,) if traced.remark else ()
+    return walk_lines(traced.walk, view, label=f"packet {traced.number}", notes=notes)
