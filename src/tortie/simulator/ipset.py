@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from tortie.net.address import IPFamily, Prefix, parse_address, prefix_mask
-from tortie.netfilter.ipset import IfacePart, IPSet, MacPart, MarkPart, NamePart, Part, PortPart, SetEntry
+from tortie.net.error import InvalidInput
+from tortie.netfilter.ipset import IfacePart, IPSet, MacPart, MarkPart, NamePart, PortPart, SetEntry
 
 KeyPart: TypeAlias = int | bytes
 Key: TypeAlias = KeyPart | tuple[KeyPart, ...]
@@ -112,8 +113,7 @@ class SetIndex:
         """True when the set takes no further element (`maxelem` of hash types)."""
         if not self.definition.type.startswith("hash:"):
             return False
-        given = self.definition.options.get("maxelem")
-        return self.size >= (int(given) if given else _DEFAULT_MAXELEM)
+        return self.size >= option_number(self.definition, "maxelem", _DEFAULT_MAXELEM)
 
     def longest(self, dimension: int) -> int | None:
         """The longest prefix length of the given network dimension (0 is the first), None in an empty set."""
@@ -181,36 +181,60 @@ def address_mask(definition: IPSet) -> int:
     given = definition.options.get("netmask") or definition.options.get("bitmask")
     if not given:
         return family.all_ones
-    return prefix_mask(family, int(given)) if given.isdigit() else parse_address(given).value
+    if given.isascii() and given.isdigit() and int(given) <= family.bits:
+        return prefix_mask(family, int(given))
+    return parse_address(given).value
 
 
 def mark_mask(definition: IPSet) -> int:
     """The mask that hash:ip,mark lays over the mark (option `markmask`)."""
-    return int(definition.options.get("markmask") or "0xffffffff", 0)
+    return option_number(definition, "markmask", 0xFFFFFFFF)
+
+
+def option_number(definition: IPSet, option: str, default: int) -> int:
+    """A number among the set's options; raises `InvalidInput` when it is none."""
+    text = definition.options.get(option)
+    try:
+        return int(text, 0) if text else default
+    except ValueError:
+        raise InvalidInput(f"option {option} of set {definition.name} is no number: {text!r}") from None
 
 
 def entry_key(definition: IPSet, entry: SetEntry) -> tuple[Lengths, Key]:
     """Where an element belongs: the prefix lengths of its networks, and its key among those."""
-    parts: list[KeyPart] = []
+    return _entry_key(_key_dimensions(definition), address_mask(definition), entry)
+
+
+def _key_dimensions(definition: IPSet) -> tuple[tuple[int, bool], ...]:
+    """Which parts of an element make its key, and which of them are networks; interfaces and learnt MACs do not."""
+    learns = definition.type == "bitmap:ip,mac"
+    return tuple(
+        (position, dimension == NETWORK_DIMENSION)
+        for position, dimension in enumerate(definition.dimensions)
+        if dimension != "iface" and not (learns and dimension == "mac")
+    )
+
+
+def _entry_key(dimensions: tuple[tuple[int, bool], ...], mask: int, entry: SetEntry) -> tuple[Lengths, Key]:
+    key: list[KeyPart] = []
     lengths: list[int] = []
-    for dimension, part in zip(definition.dimensions, entry.parts, strict=False):
-        if dimension == NETWORK_DIMENSION:
-            assert isinstance(part, Prefix)
-            lengths.append(part.length)
-            parts.append(part.address & part.mask)
-        elif definition.type == "bitmap:ip,mac" and dimension == "mac":
-            continue
-        elif dimension != "iface":
-            parts.append(_key_part(definition, part))
-    return tuple(lengths), parts[0] if len(parts) == 1 else tuple(parts)
+    for position, network in dimensions:
+        part = entry.parts[position]
+        if isinstance(part, Prefix):
+            if network:
+                lengths.append(part.length)
+                key.append(part.address & part.mask)
+            else:
+                key.append(part.address & mask)
+        elif isinstance(part, PortPart):
+            key.append(part.port if part.proto is None else part.proto << 16 | part.port)
+        else:
+            key.append(_other_key_part(part))
+    return tuple(lengths), key[0] if len(key) == 1 else tuple(key)
 
 
-def _key_part(definition: IPSet, part: Part) -> KeyPart:
+def _other_key_part(part: IfacePart | MacPart | MarkPart | NamePart) -> KeyPart:
     match part:
-        case Prefix():
-            return part.address & address_mask(definition)
-        case PortPart(proto, port):
-            return port if proto is None else proto << 16 | port
         case MacPart(address):
             return address or b""
         case MarkPart(value):
@@ -234,10 +258,13 @@ def _build(definition: IPSet) -> tuple[Group, ...]:
         _fill_networks(definition.entries, tables)
         sizes = {lengths: len(table) for lengths, table in tables.items()}
     else:
+        dimensions, mask = _key_dimensions(definition), address_mask(definition)
+        shares = len(dimensions) < len(definition.dimensions)
         for entry in definition.entries:
-            lengths, key = entry_key(definition, entry)
+            lengths, key = _entry_key(dimensions, mask, entry)
             table = tables.setdefault(lengths, {})
-            table[key] = (*(other for other in table.get(key, ()) if not _same_element(other, entry)), entry)
+            before = table.get(key, ()) if shares else ()
+            table[key] = (*(other for other in before if not _same_element(other, entry)), entry) if before else (entry,)
         sizes = {lengths: sum(map(len, table.values())) for lengths, table in tables.items()}
     family = definition.family or IPFamily.V4
     groups = (

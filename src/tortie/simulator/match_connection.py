@@ -202,13 +202,13 @@ def compile_cluster(match: ClusterMatch) -> Holds:
 
 
 def cluster_node(match: ClusterMatch, connection: Connection) -> int:
-    """The node, counted from 0, that a connection belongs to."""
+    """The node, counted from 0, that a connection belongs to.
+
+    Only the first four bytes of an IPv6 address are hashed (NF_CT_TUPLE_L3SIZE counts words, and jhash takes bytes).
+    """
     source, family = connection.original.src, connection.original.family
-    words = tuple(
-        int.from_bytes((source >> shift & 0xFFFFFFFF).to_bytes(4, "big"), "little")
-        for shift in range(family.bits - 32, -1, -32)
-    )
-    return jhash2(words, match.seed) * match.total >> 32
+    first = (source >> family.bits - 32).to_bytes(4, "big")
+    return jhash2((int.from_bytes(first, "little"),), match.seed) * match.total >> 32
 
 
 def _is_multicast(family: IPFamily, address: int) -> bool:

@@ -22,6 +22,7 @@ from tortie.simulator.context import Context
 from tortie.simulator.match_header import Holds, always, doubtful, never
 from tortie.simulator.set_lookup import (
     CounterRule,
+    Query,
     compile_query,
     count,
     decide,
@@ -86,17 +87,29 @@ def fits(definition: IPSet, sides: tuple[Side, ...], context: Context) -> bool:
 
 
 def _quick(match: SetMatch, definition: IPSet, context: Context) -> Holds | None:
-    """A closure for sets of addresses or networks that cannot change by being looked up; None for all others."""
-    dimensions = definition.dimensions
-    options = definition.options
-    if dimensions not in (("ip",), ("net",)) or not definition.complete:
+    """A closure for sets that are known in full and do not change by being looked up; None for all others."""
+    if not definition.complete or definition.type == LIST or "counters" in definition.options:
         return None
-    if any(option in options for option in ("counters", "netmask", "bitmask")):
+    query = compile_query(match.name, definition, match.sides, context)
+    assert query is not None
+    if query.narrow is not None or "mac" in definition.dimensions:
         return None
+    if len(query.parts) > 1:
+        return _quick_keyed(match, query)
+    if definition.dimensions in (("ip",), ("net",)) and not {"netmask", "bitmask"} & definition.options.keys():
+        return _quick_address(match, definition)
+    return None
+
+
+def _wanted(match: SetMatch, networks: bool) -> bool:
+    """What `nomatch` of the deciding element has to be for the test to hold."""
+    return (match.return_nomatch and networks) is not match.inverted
+
+
+def _quick_address(match: SetMatch, definition: IPSet) -> Holds:
     name, inverted = match.name, match.inverted
-    source = match.sides[0] is Side.SRC
-    wanted = (match.return_nomatch and dimensions == ("net",)) is not inverted
-    if source:
+    wanted = _wanted(match, definition.dimensions == ("net",))
+    if match.sides[0] is Side.SRC:
 
         def source_test(skb: Skb) -> Answer:
             sets = skb.session.sets
@@ -121,6 +134,42 @@ def _quick(match: SetMatch, definition: IPSet, context: Context) -> Holds | None
         return inverted
 
     return destination_test
+
+
+def _quick_keyed(match: SetMatch, query: Query) -> Holds:
+    """Sets with several parts: the first network, where there is one, is masked anew for each prefix length."""
+    name, inverted, parts = match.name, match.inverted, query.parts
+    if any(query.network):
+        return _quick_networks(match, query)
+
+    def test(skb: Skb) -> Answer:
+        sets = skb.session.sets
+        assert sets is not None
+        key = tuple([read(skb) for read in parts])
+        for group in sets[name].groups:
+            return (group.table.get(key) is not None) is not inverted  # type: ignore[arg-type]
+        return inverted
+
+    return test
+
+
+def _quick_networks(match: SetMatch, query: Query) -> Holds:
+    name, inverted, wanted = match.name, match.inverted, _wanted(match, True)
+
+    def test(skb: Skb) -> Answer:
+        sets = skb.session.sets
+        assert sets is not None
+        values = query.values(skb)
+        if values is None:
+            return inverted
+        assert not isinstance(values, Doubt)
+        for group in sets[name].groups:
+            held = group.table.get(query.key(values, group.masks))
+            if held is not None:
+                return held[0].nomatch is wanted
+        return inverted
+
+    return test
 
 
 # --- everything else ---------------------------------------------------------------------------------------------

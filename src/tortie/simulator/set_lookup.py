@@ -37,8 +37,9 @@ ReadPart: TypeAlias = Callable[[Skb], KeyPart | Doubt | None]
 Values: TypeAlias = tuple[KeyPart, ...]
 
 _BYTES_OF_HEADER = {TCP: 20, SCTP: 12, UDP: 8, UDPLITE: 8, ICMP: 8, ICMPV6: 8}
-"""Protocols whose ports (or ICMP type) sets look at, and how much of their header has to be there (pfxlen: get_port in
+"""Protocols whose ports (or ICMP type) sets look at, and how much of their header has to be there (get_port in
 net/netfilter/ipset/ip_set_getport.c). DCCP is not among them."""
+_WITH_PORTS = frozenset({TCP, SCTP, UDP, UDPLITE})
 _NO_NEXT_HEADER = 59
 _NO_MAC = bytes(6)
 
@@ -186,6 +187,12 @@ def _read_destination(skb: Skb) -> int:
 
 def port_part(packet: Packet, source: bool) -> int | None:
     """Protocol and port of a packet as sets see them: type and code for ICMP, 0 for protocols without ports."""
+    if packet.transport is None and packet.proto in _WITH_PORTS and not packet.extensions:
+        return packet.proto << 16 | (packet.sport if source else packet.dport)
+    return _odd_port_part(packet, source)
+
+
+def _odd_port_part(packet: Packet, source: bool) -> int | None:
     proto: int | None = packet.proto
     if packet.family is IPFamily.V6:
         proto = None if packet.fragment_offset else protocol_behind(packet)

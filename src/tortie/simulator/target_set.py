@@ -13,12 +13,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tortie.net.address import IPFamily, Prefix, parse_address, parse_prefix, prefix_mask
+from tortie.net.error import InvalidInput
 from tortie.netfilter.ipset import IfacePart, IPSet, MacPart, MarkPart, NamePart, Part, PortPart, SetEntry
 from tortie.netfilter.match import Side
 from tortie.netfilter.target import SetTarget
 from tortie.simulator.answer import Doubt, DoubtKind
 from tortie.simulator.context import Context
-from tortie.simulator.ipset import SetIndex
+from tortie.simulator.ipset import SetIndex, option_number
 from tortie.simulator.match_set import LIST, fits, set_problem
 from tortie.simulator.set_lookup import CounterRule, Query, compile_query, decide, set_index
 from tortie.simulator.skb import Skb
@@ -159,10 +160,14 @@ def _has_place(definition: IPSet, parts: list[Part]) -> bool:
 
 
 def _bitmap_range(definition: IPSet) -> tuple[int, int]:
+    """First and last address or port of a bitmap; raises `InvalidInput` when its range cannot be read."""
     text = definition.options.get("range") or ""
     low, joint, high = text.partition("-")
     if definition.type == "bitmap:port":
-        return int(low), int(high) if joint else int(low)
+        try:
+            return int(low), int(high) if joint else int(low)
+        except ValueError:
+            raise InvalidInput(f"range of set {definition.name} is none: {text!r}") from None
     if joint:
         return parse_address(low).value, parse_address(high).value
     prefix = parse_prefix(low).network
@@ -185,15 +190,12 @@ def _add(target: SetTarget, index: SetIndex, entry: SetEntry, skb: Skb) -> bool 
     if held is not None:
         entry = replace(entry, parts=held.parts)
     if "timeout" in options:
-        entry = replace(entry, timeout_s=target.timeout_s if target.timeout_s is not None else _timeout(options["timeout"]))
+        default = option_number(index.definition, "timeout", 0)
+        entry = replace(entry, timeout_s=default if target.timeout_s is None else target.timeout_s)
     if "counters" in options:
         entry = replace(entry, packets=1, bytes=skb.packet.length)
     skb.session.replace_set(name, index.with_entry(entry))
     return True
-
-
-def _timeout(text: str | None) -> int | None:
-    return int(text) if text else None
 
 
 def _delete(_: SetTarget, index: SetIndex, entry: SetEntry, skb: Skb) -> bool:
