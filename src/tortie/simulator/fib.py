@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from tortie.net.address import IPFamily, prefix_mask
 from tortie.net.node import NextHop, Route, RouteType
+from tortie.simulator.device import scope_number
 
 ERROR = {
     RouteType.BLACKHOLE: "EINVAL",
@@ -61,6 +62,7 @@ class Entry:
     hops: tuple[Hop, ...]
     tos: int
     metric: int
+    scope: int = 0
 
 
 HopRule = Callable[[Route, NextHop], Hop]
@@ -76,7 +78,7 @@ def compile_entry(route: Route, make_hop: HopRule) -> Entry:
         # IPv6 keeps a device with every route: refusing ones have lo.
         next_hops = (NextHop("lo"),)
     hops = tuple(make_hop(route, hop) for hop in next_hops)
-    return Entry(route, ERROR.get(route.type, ""), hops, route.tos, metric)
+    return Entry(route, ERROR.get(route.type, ""), hops, route.tos, metric, scope_number(route.scope))
 
 
 class Table4:
@@ -95,14 +97,19 @@ class Table4:
             for length, nets in sorted(levels.items(), reverse=True)
         )
 
-    def lookup(self, dst: int, tos: int, oif: str, *, ignoring_carrier: bool = False) -> tuple[Entry, int] | None:
-        """The route for a destination and the first next hop that may be used; None when there is none."""
+    def lookup(
+        self, dst: int, tos: int, oif: str, *, ignoring_carrier: bool = False, least_scope: int = 0
+    ) -> tuple[Entry, int] | None:
+        """The route for a destination and the first next hop that may be used; None when there is none.
+
+        Routes of a wider scope (a smaller number) than `least_scope` are passed over.
+        """
         for mask, nets in self._levels:
             found = nets.get(dst & mask)
             if found is None:
                 continue
             for entry in found:
-                if entry.tos and entry.tos != tos & TOS_SEEN:
+                if (entry.tos and entry.tos != tos & TOS_SEEN) or entry.scope < least_scope:
                     continue
                 if entry.error:
                     return entry, 0

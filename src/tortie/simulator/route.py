@@ -21,7 +21,7 @@ from tortie.net.packet import Packet
 from tortie.net.protocol import ICMP, ICMPV6, IGMP
 from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.answer import Doubt, DoubtKind
-from tortie.simulator.device import LOOPBACK, Devices, derive_local_routes
+from tortie.simulator.device import LOOPBACK, SCOPE, Devices, derive_local_routes
 from tortie.simulator.fib import ERROR, Entry, Hop, Table4, Table6, compile_entry
 from tortie.simulator.policy import (
     MOST_CACHED,
@@ -59,8 +59,7 @@ class Router:
         self.link_names = frozenset(self._devices.by_name)
         self._input_cache: dict[object, tuple[RouteDecision, ...]] = {}
         rules = snapshot.policy_rules.get(family)
-        custom = rules is not None and tuple(rules) != default_rules(family)
-        tables = _Tables(snapshot, family, self._devices, self._settings, custom=custom)
+        tables = _Tables(snapshot, family, self._devices, self._settings)
         self._rules_assumed = rules is None and family in snapshot.routes
         self._local_known = tables.local_known
         self._routes_known = family in snapshot.routes
@@ -280,8 +279,7 @@ class Router:
 class _Tables:
     """The routes of one family by table, and what is not known of them."""
 
-    def __init__(self, snapshot: Snapshot, family: IPFamily, devices: Devices, settings: Settings, *, custom: bool) -> None:
-        """`custom` says that there are other policy rules than the kernel's own."""
+    def __init__(self, snapshot: Snapshot, family: IPFamily, devices: Devices, settings: Settings) -> None:
         given = snapshot.routes.get(family)
         self.family = family
         self.given = given is not None
@@ -300,7 +298,7 @@ class _Tables:
         self.custom_local = any(route.type is RouteType.LOCAL and route.protocol != "kernel" for route in routes)
         self.entries: dict[str, list[Entry]] = self._compile(routes, _hop_rule(devices, settings, _plain_gateway))
         if family is IPFamily.V4 and any(hop.gateway is not None for route in routes for hop in route.next_hops):
-            self.entries = self._compile(routes, _hop_rule(devices, settings, _own_gateways(self.entries, custom=custom)))
+            self.entries = self._compile(routes, _hop_rule(devices, settings, _strange_gateways(self.entries)))
 
     @staticmethod
     def _compile(routes: Iterable[Route], make_hop: Callable[[Route, NextHop], Hop]) -> dict[str, list[Entry]]:
@@ -328,28 +326,30 @@ def _plain_gateway(route: Route, hop: NextHop) -> tuple[bool, str]:
     return hop.gateway is None, ""
 
 
-def _own_gateways(entries: Mapping[str, list[Entry]], *, custom: bool) -> Gateway:
-    """Sees gateways that are the node itself, beyond which the kernel takes destinations to be on the link.
+def _strange_gateways(entries: Mapping[str, list[Entry]]) -> Gateway:
+    """Sees gateways that are reached by a route of scope host, above all the node's own addresses.
 
-    The kernel decided that when the route was added, by a search of the route's own table first (fib_check_nh_v4_gw in
-    net/ipv4/fib_semantics.c). With the tables main and local still being one, that search cannot miss own addresses.
+    The kernel takes destinations beyond such a gateway to be on the link, but it looks only when the route is added, in the
+    tables as they were then (fib_check_nh_v4_gw in net/ipv4/fib_semantics.c); nothing in a dump tells what it saw.
     """
-    usual = Table4([*entries.get("local", ()), *entries.get("main", ())])
+    tables = [Table4(found) for name, found in entries.items() if name not in ("local", "main")]
+    tables.append(Table4([*entries.get("local", ()), *entries.get("main", ())]))
     known: dict[tuple[int, str | None], bool] = {}
 
-    def is_own(route: Route, hop: NextHop) -> tuple[bool, str]:
+    def is_strange(gateway: int, dev: str | None) -> bool:
+        hits = (table.lookup(gateway, 0, dev or "", ignoring_carrier=True, least_scope=SCOPE["link"]) for table in tables)
+        return any(hit is not None and not hit[0].error and hit[0].scope >= SCOPE["host"] for hit in hits)
+
+    def is_direct(route: Route, hop: NextHop) -> tuple[bool, str]:
         if hop.gateway is None or hop.onlink or hop.gateway.family is not IPFamily.V4:
             return hop.gateway is None, ""
         key = hop.gateway.value, hop.dev
         answer = known.get(key)
         if answer is None:
-            hit = usual.lookup(hop.gateway.value, 0, hop.dev or "", ignoring_carrier=True)
-            answer = known[key] = hit is not None and hit[0].route.type is RouteType.LOCAL
-        if not answer or (not custom and route.table in ("main", "local")):
-            return answer, ""
-        return True, f"the gateway {hop.gateway} is the node itself: what that means depends on when the route was added"
+            answer = known[key] = is_strange(*key)
+        return False, f"whether {hop.gateway} counts as a gateway depends on when the route was added" if answer else ""
 
-    return is_own
+    return is_direct
 
 
 def _hop_rule(devices: Devices, settings: Settings, is_direct: Gateway) -> Callable[[Route, NextHop], Hop]:

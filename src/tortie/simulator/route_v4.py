@@ -255,6 +255,8 @@ class Routing4:
             early = self._out_bound(flow)
             if early is not None:
                 return (early,)
+            if not src and is_multicast(dst):
+                flow = flow._replace(src=self.select_source(oif, 0, "global") or 0)
         if not dst:
             # BSD's way of naming oneself.
             source = src or (self.select_source(oif, 0, "host") if oif else None) or _LOCALHOST
@@ -302,8 +304,7 @@ class Routing4:
         return None
 
     def _out_without_route(self, flow: Flow, iface: str, why: str, assumptions: tuple[str, ...] = ()) -> RouteDecision:
-        wider = is_multicast(flow.dst) and not _is_local_multicast(flow.dst)
-        source = flow.src or self.select_source(iface, 0, "global" if wider else "link")
+        source = flow.src or self.select_source(iface, 0, "link")
         mtu = self._maker.mtu(iface)
         decision = RouteDecision(RouteKind.UNICAST, why, iface, flow.dst, source=source, mtu=mtu, assumptions=assumptions)
         return self._finish_output(decision, flow.dst, prefix_length=0)

@@ -242,7 +242,7 @@ class Routing6:
             return True
         found = self._policy.lookup(Flow(address), device="", strict=False, has_source=False)
         route = found.entry.route if found.entry is not None else None
-        return route is not None and _is_own(route) and route.prefix.length == 128 and not found.errno
+        return route is not None and route.type is RouteType.ANYCAST and _is_own(route) and not found.errno
 
     def is_local(self, address: int) -> bool:
         """True for an address that packets are delivered to."""

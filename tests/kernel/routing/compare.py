@@ -65,6 +65,9 @@ def _differs(question: Question, answer: Answer, one: RouteDecision) -> str | No
         # The answer would hold multicast routing's part, which fails without a daemon (ip6mr_get_route).
         return None
     kinds = _KIND[one.kind]
+    if one.kind is RouteKind.MULTICAST and one.route is not None:
+        # IPv6 groups may be sent by any route.
+        kinds = (*kinds, one.route.type.value)
     if one.kind is RouteKind.UNICAST and one.route is not None and one.route.type is RouteType.ANYCAST:
         # Anycast routes that somebody added take packets of the node out of their device.
         kinds = ("anycast",)

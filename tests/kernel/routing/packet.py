@@ -208,10 +208,10 @@ def _wrong_error_source(router: Router, packet: Packet, question: Question, outc
             packet.src, 0, tos=packet.tos & 0x1E | 0xC0, uid=0, proto=made.proto, sport=made.icmp_type << 8 | made.icmp_code
         )
         expected = router.icmp_error_source(packet, question.iif, delivered=delivered, kind=kind)
-        if (
-            made.src not in (expected, *(one.source for one in back if len(back) > 1))
-            and back[0].kind is not RouteKind.UNKNOWN
-        ):
+        if any(one.kind is RouteKind.UNKNOWN for one in back) or (packet.family is IPFamily.V6 and len(back) > 1):
+            # Hops of one IPv6 route may have sources of their own, of which only the first is ever listed.
+            continue
+        if made.src not in (expected, *(one.source for one in back if len(back) > 1)):
             return f"ICMP error from {format_address(made.family, made.src)}, not {_address(made.family, expected)}"
     return None
 
@@ -245,7 +245,7 @@ def send(listening: Listening, question: Question) -> str | None:
         outcome = listening.node.inject(given)
     except CannotBind:
         return None
-    # Raw sockets tell routing their own protocol and TOS, not those of the header they send.
+    # Raw sockets tell routing their own protocol, not that of the header they send.
     decisions = listening.routers[question.family].route_output(
         question.dst,
         question.src,
@@ -315,6 +315,9 @@ def _masqueraded_otherwise(router: Router, question: Question, outcome: Outcome)
     for one in router.route_input(packet_of(question), question.iif, 0):
         if one.kind is not RouteKind.UNICAST or one.iface is None:
             continue
+        if one.iface == "lo":
+            # It comes in again and again until its time is over.
+            return None
         source = router.masquerade_address(one.iface, one.next_hop, question.dst)
         sent = [(departure.iface, parse_packet(departure.data).src) for departure in outcome.sent]
         if sent == ([] if source is None else [(one.iface, source)]):
