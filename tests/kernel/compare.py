@@ -131,10 +131,14 @@ def _compare_delivery(outcome: Outcome, delivered: Sequence[Departure], trace: T
 def _is_tapped(packet: Packet) -> bool:
     """True when the node's raw sockets show such a packet.
 
-    Not behind an AH header, which the kernel has no handler for, not fragments, which IPv6 puts together after INPUT, and
-    not neighbour discovery (`device.DeliveryTap`).
+    Not behind an AH header, which the kernel has no handler for, not fragments, which IPv6 puts together after INPUT, not
+    neighbour discovery (`device.DeliveryTap`), not ICMP with a cut header or ICMPv6 with a wrong checksum.
     """
     if any(number == AH for number, _ in packet.extensions) or packet.is_fragment:
+        return False
+    if packet.proto == ICMP and packet.transport is not None:
+        return False
+    if packet.proto == ICMPV6 and not packet.checksum_ok:
         return False
     if packet.family is IPFamily.V6 and packet.is_icmp and (130 <= packet.icmp_type <= 136 or packet.icmp_type == 143):
         return False
@@ -143,7 +147,7 @@ def _is_tapped(packet: Packet) -> bool:
 
 def _compare_drop(outcome: Outcome, trace: Trace) -> list[str]:
     reasons = [reason for reason in outcome.drops if reason != "NOT_SPECIFIED"]
-    if trace.disposition is not Disposition.DROPPED or not reasons or len(outcome.walks) > 1:
+    if trace.disposition is not Disposition.DROPPED or not reasons or len(outcome.walks) > 1 or outcome.errno:
         return []
     kernel = _NETFILTER_DROP in reasons
     if kernel is not (trace.decided_by.cause in _NETFILTER_CAUSES):

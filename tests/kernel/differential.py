@@ -21,7 +21,7 @@ from tests.kernel.compare import compare_connections, compare_made, compare_own
 from tests.kernel.oracle.device import CannotBind
 from tests.kernel.oracle.netlink import MessagesLost
 from tests.kernel.oracle.node import KernelNode, Refused
-from tests.kernel.oracle.outcome import EventKind, KernelWalk, Origin, Outcome
+from tests.kernel.oracle.outcome import EventKind, KernelWalk, Kind, Origin, Outcome
 from tests.kernel.oracle.separate import packet_kind
 from tests.kernel.patience import Patience
 from tests.kernel.recipe import Memory, make, read_packet
@@ -32,9 +32,11 @@ from tortie.net.error import InvalidInput
 from tortie.net.packet import Packet
 from tortie.net.protocol import ICMP, ICMPV6
 from tortie.net.wire import format_packet
+from tortie.netfilter.conntrack import ConnEntry
+from tortie.netfilter.match import Direction
 from tortie.simulator.session import Session
 from tortie.simulator.skb import Socket
-from tortie.simulator.trace import Disposition, Trace, Verdict
+from tortie.simulator.trace import ConntrackStep, Disposition, Trace, Verdict
 from tortie.simulator.walk import Arrival, Node, walk_all
 
 
@@ -264,7 +266,13 @@ class _Trial:
             packet = read_packet(walk.first, unfinished_checksums=True) if walk.first is not None else None
             if packet is None:
                 continue
-            arrival = Arrival(packet, None, mark=walk.first_mark, socket=Socket(has_file=False))
+            arrival = Arrival(
+                packet,
+                None,
+                mark=walk.first_mark,
+                socket=Socket(has_file=False),
+                about=self._connection_of_error(walk.kind),
+            )
             result, sessions = walk_all(self._simulated, arrival, self._session, pick=self._pick)
             best: list[str] | None = None
             for trace, session in zip(result.outcomes, sessions, strict=True):
@@ -279,6 +287,14 @@ class _Trial:
                 self._answered.append(result.outcomes[0])
                 return False
         return True
+
+    def _connection_of_error(self, kind: Kind) -> tuple[ConnEntry, Direction] | None:
+        """Connection and direction of the delivered packet, which the kernel gives to ICMP errors about it."""
+        assert self.trace is not None
+        tracked = [step for step in self.trace.steps if isinstance(step, ConntrackStep)]
+        if kind is not Kind.ICMP_ERROR or self.trace.connection is None or not tracked or tracked[-1].direction is None:
+            return None
+        return self.trace.connection, tracked[-1].direction
 
     def _judge_connection_count(self) -> bool:
         kernel, simulator = self._node.connection_count(), len(self._session.connections)

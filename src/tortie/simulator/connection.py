@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tortie.net.protocol import PORT_PROTOCOLS, TCP
 from tortie.netfilter.conntrack import ConnEntry, ConnTuple, TcpState
+from tortie.simulator.tcp_history import TcpHistory
 
 
 class Connection:
@@ -17,7 +18,7 @@ class Connection:
     __slots__ = (
         "assured", "bytes", "confirmed", "dst_done", "dst_nat", "expected", "expires_s", "from_snapshot", "helper",
         "identity", "labels", "mark", "masquerade_iface", "original", "packets", "reply", "seen_reply", "src_done",
-        "src_nat", "state_name", "tcp_state", "zone_original", "zone_reply",
+        "src_nat", "state_name", "tcp", "tcp_state", "zone_original", "zone_reply",
     )  # fmt: skip
 
     def __init__(self, original: ConnTuple, reply: ConnTuple, *, zone_original: int = 0, zone_reply: int = 0) -> None:
@@ -35,6 +36,8 @@ class Connection:
         self.src_done = False
         self.dst_done = False
         self.tcp_state = TcpState.NONE
+        self.tcp: TcpHistory | None = None
+        """Sequence numbers of a TCP connection; None when they are not known."""
         self.state_name: str | None = None
         """State of a protocol that is not TCP (SCTP, DCCP), as printed."""
         self.helper: str | None = None
@@ -78,6 +81,7 @@ class Connection:
             setattr(twin, name, getattr(self, name))
         twin.packets = list(self.packets)
         twin.bytes = list(self.bytes)
+        twin.tcp = self.tcp.copy() if self.tcp is not None else None
         return twin
 
     def entry(self) -> ConnEntry:

@@ -1,8 +1,7 @@
 """Connection tracking: which connection a packet belongs to, in what state, and when the entry becomes real.
 
 `track` is the hook at priority -200, `confirm` the one at the very end. Rules for states and protocols are the tables in
-`tracking_table`; NAT lives in `nat`. Sequence numbers are not modelled: a TCP segment counts as in the window, which is
-what spec netfilter 4.4 asks of a simulator without them.
+`tracking_table`, what TCP adds to them is in `tcp`; NAT lives in `nat`.
 """
 
 from __future__ import annotations
@@ -11,13 +10,14 @@ from dataclasses import dataclass
 
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
-from tortie.net.protocol import ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
+from tortie.net.protocol import GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 from tortie.net.wire import EXTENSION_HEADERS, format_packet, internet_checksum
 from tortie.netfilter.conntrack import ConnTuple, TcpState
 from tortie.netfilter.match import CtState, Direction
 from tortie.simulator.connection import Connection
 from tortie.simulator.quote import quoted_tuple
 from tortie.simulator.skb import Skb
+from tortie.simulator.tcp import Tracked, start_history, track_segment
 from tortie.simulator.tracking_table import (
     ICMP_ERRORS,
     ICMP_INVERSE,
@@ -26,31 +26,33 @@ from tortie.simulator.tracking_table import (
     ICMPV6_INVERSE,
     ICMPV6_OPENERS,
     ICMPV6_UNTRACKED,
-    TCP_MOVES,
     TcpKind,
-    TcpMove,
     tcp_kind,
 )
 
 _KEYED_BY_PORTS = frozenset({TCP, UDP, UDPLITE, SCTP})
 _SCTP_INIT = 1
+_PPP = b"\x88\x0b"
 _NO_NEXT_HEADER = 59
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingOptions:
-    """The sysctls that change tracking: `net.netfilter.nf_conntrack_tcp_loose` and `nf_conntrack_checksum`."""
+    """The sysctls that change tracking: `net.netfilter.nf_conntrack_tcp_loose`, `_tcp_be_liberal` and `_checksum`."""
 
     tcp_loose: bool = True
+    tcp_be_liberal: bool = False
     checksum: bool = True
 
 
 def packet_tuple(packet: Packet) -> ConnTuple | None:
     """The tuple of a packet, or None when its transport header is too short to have one."""
     proto = packet.proto
+    if packet.is_later_fragment:
+        return None
     if proto in _KEYED_BY_PORTS:
         if packet.transport is not None:
-            return None
+            return _tuple_of_cut_header(packet, packet.transport)
         return ConnTuple(packet.family, proto, packet.src, packet.dst, packet.sport, packet.dport)
     if proto == (ICMP if packet.family is IPFamily.V4 else ICMPV6):
         if packet.transport is not None:
@@ -58,7 +60,27 @@ def packet_tuple(packet: Packet) -> ConnTuple | None:
         return ConnTuple(
             packet.family, proto, packet.src, packet.dst, packet.icmp_rest >> 16, packet.icmp_type << 8 | packet.icmp_code
         )
+    if proto == GRE:
+        return ConnTuple(packet.family, proto, packet.src, packet.dst, 0, _call_id(packet.transport or b"") or 0)
     return ConnTuple(packet.family, proto, packet.src, packet.dst)
+
+
+def _tuple_of_cut_header(packet: Packet, there: bytes) -> ConnTuple | None:
+    """Ports are the first four bytes; the rest of the header is not needed."""
+    if len(there) < 4:
+        return None
+    ports = int.from_bytes(there[:2], "big"), int.from_bytes(there[2:4], "big")
+    return ConnTuple(packet.family, packet.proto, packet.src, packet.dst, *ports)
+
+
+def _call_id(header: bytes) -> int | None:
+    """The call id of enhanced GRE (version 1, PPTP), 0 for plain GRE, None for version 1 with anything but PPP inside.
+
+    Source: gre_pkt_to_tuple in nf_conntrack_proto_gre.c.
+    """
+    if len(header) < 4 or header[1] & 7 != 1 or len(header) < 8:
+        return 0
+    return int.from_bytes(header[6:8], "big") if header[2:4] == _PPP else None
 
 
 def invert_tuple(given: ConnTuple) -> ConnTuple | None:
@@ -135,6 +157,8 @@ def _malformed(packet: Packet, options: TrackingOptions, check_checksum: bool) -
             return "the transport header is cut short"
         if packet.family is IPFamily.V6 and (packet.proto in EXTENSION_HEADERS or packet.proto == _NO_NEXT_HEADER):
             return "the headers do not lead to a transport protocol"
+        if packet.proto == GRE and _call_id(packet.transport) is None:
+            return "enhanced GRE with something else than PPP inside"
     elif (
         packet.proto == UDP and packet.length_field is not None and not 8 <= packet.length_field <= 8 + len(packet.payload)
     ):
@@ -195,24 +219,14 @@ def _follow(skb: Skb, key: ConnTuple, connection: Connection, direction: Directi
     if key.proto == TCP:
         kind = tcp_kind(skb.packet.tcp_flags)
         assert kind is not None
-        old = connection.tcp_state
-        move = TCP_MOVES.get((direction, kind, old), TcpMove.SAME)
-        if move is TcpMove.INVALID:
-            return _invalid(
-                skb, f"{kind.value} in the {direction.value.lower()} direction does not fit TCP state {old.value}"
-            )
-        if move is TcpMove.NEW_CONNECTION:
+        tracked, detail = track_segment(connection, direction, skb.packet, kind, liberal=options.tcp_be_liberal)
+        if tracked is Tracked.INVALID:
+            return _invalid(skb, detail)
+        if tracked is Tracked.REOPENED:
             skb.session.remove(connection)
             return _open(skb, key, options)
-        if move is TcpMove.REMOVED or (kind is TcpKind.RST and not connection.seen_reply):
-            # A RST before any answer means there never was a connection (nf_conntrack_tcp_packet).
+        if tracked is Tracked.ENDED:
             skb.session.remove(connection)
-            detail = ", which ends the connection"
-        elif isinstance(move, TcpState):
-            connection.tcp_state = move
-            detail = f", TCP {old.value} to {move.value}" if move is not old else f", TCP {old.value}"
-            if connection.seen_reply and old in (TcpState.SYN_RECV, TcpState.ESTABLISHED) and move is TcpState.ESTABLISHED:
-                connection.assured = True
     elif key.proto == SCTP and _sctp_first_chunk(skb.packet) is None:
         return _invalid(skb, "an SCTP packet without a chunk")
     skb.connection, skb.ct_direction = connection, direction
@@ -236,8 +250,10 @@ def _open(skb: Skb, key: ConnTuple, options: TrackingOptions) -> str:
     if skb.template is not None:
         connection.helper = skb.template.helper
     if key.proto == TCP:
-        syn = tcp_kind(skb.packet.tcp_flags) is TcpKind.SYN
-        connection.tcp_state = TcpState.SYN_SENT if syn else TcpState.ESTABLISHED
+        kind = tcp_kind(skb.packet.tcp_flags)
+        assert kind is not None
+        connection.tcp_state = TcpState.SYN_SENT if kind is TcpKind.SYN else TcpState.ESTABLISHED
+        connection.tcp = start_history(skb.packet, kind)
     skb.connection, skb.ct_direction, skb.ct_state = connection, Direction.ORIGINAL, CtState.NEW
     _account(skb, connection, Direction.ORIGINAL)
     return "NEW: the first packet of a connection"

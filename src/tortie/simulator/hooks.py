@@ -51,8 +51,9 @@ from tortie.netfilter.target import (
     TproxyTarget,
 )
 from tortie.simulator.answer import DoubtKind
-from tortie.simulator.chain import CompiledTable, walk_table
+from tortie.simulator.chain import walk_table
 from tortie.simulator.choice import Choice
+from tortie.simulator.compiled import CompiledTable
 from tortie.simulator.connection import Connection
 from tortie.simulator.conntrack import TrackingOptions, confirm, is_icmp_error, track
 from tortie.simulator.fragment import collect_fragment, is_collected
@@ -154,6 +155,7 @@ def _tracking_options(snapshot: Snapshot) -> TrackingOptions:
     sysctls = snapshot.sysctls or {}
     return TrackingOptions(
         tcp_loose=sysctls.get("net.netfilter.nf_conntrack_tcp_loose", "1") != "0",
+        tcp_be_liberal=sysctls.get("net.netfilter.nf_conntrack_tcp_be_liberal", "0") != "0",
         checksum=sysctls.get("net.netfilter.nf_conntrack_checksum", "1") != "0",
     )
 

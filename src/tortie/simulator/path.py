@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from tortie.net.address import IPFamily, format_address
+from tortie.net.packet import Packet
+from tortie.net.wire import HOP_BY_HOP
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState
 from tortie.simulator.device import LOOPBACK
@@ -37,6 +39,7 @@ _TIME_EXCEEDED = {IPFamily.V4: (11, 0), IPFamily.V6: (3, 0)}
 _NOT_NEIGHBOUR = (1, 2)
 _REDIRECT = (5, 1)
 _SOURCE_ROUTES = {131, 137}
+_PAD_1, _PAD_N, _MOST_PADDING = 0, 1, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,36 @@ def refuse_headers(skb: Skb) -> None:
             why = "::1 may not come from outside"
         elif packet.src >> 120 == 0xFF:
             why = "a multicast address cannot be a source"
+        elif not _passes_hop_by_hop(packet):
+            why = "the hop-by-hop options are cut short or unknown ones"
         elif packet.dst >> 120 == 0xFF and packet.dst >> 112 & 0xF in (0, 1):
             why = "a multicast address of this scope may not come from outside"
     if why is not None:
         raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, why))
+
+
+def _passes_hop_by_hop(packet: Packet) -> bool:
+    """Whether IPv6 takes the hop-by-hop header before any hook (ipv6_parse_hopopts in net/ipv6/exthdrs.c)."""
+    if not packet.extensions:
+        return packet.proto != HOP_BY_HOP
+    number, header = packet.extensions[0]
+    if number != HOP_BY_HOP:
+        return True
+    at = 2
+    while at < len(header):
+        if header[at] == _PAD_1:
+            at += 1
+            continue
+        length = header[at + 1] if at + 1 < len(header) else len(header)
+        if at + 2 + length > len(header):
+            return False
+        if header[at] == _PAD_N:
+            if length > _MOST_PADDING or any(header[at + 2 : at + 2 + length]):
+                return False
+        elif header[at] >> 6:
+            return False
+        at += 2 + length
+    return True
 
 
 def _refuse_source_route(run: Run, skb: Skb, node: FamilyNode) -> None:
@@ -249,7 +278,7 @@ def send_routed(run: Run, skb: Skb, node: FamilyNode, decision: RouteDecision) -
     if decision.kind is RouteKind.LOCAL:
         return _loop_back(run, skb, node)
     if decision.looped:
-        _loop_copy(run, skb, node)
+        return _send_and_hear(run, skb, node)
     elif decision.looped is None:
         run.assume("whether the node hears its own multicast is not known: group memberships are not in a snapshot")
     return leave(run, skb, node, Disposition.SENT)
@@ -270,19 +299,46 @@ def _loop_back(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
         raise
 
 
-def _loop_copy(run: Run, skb: Skb, node: FamilyNode) -> None:
-    """The node hears its own broadcasts and joined multicasts: a copy comes in by the same device (spec: netfilter 2.7)."""
+def _send_and_hear(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
+    """The node hears its own broadcasts and joined multicasts: a copy comes in by the same device (spec: netfilter 2.7).
+
+    The copy has its own POSTROUTING first. IPv4 takes it in before the packet goes on, IPv6 after it has left, since it
+    sends with soft interrupts off (ip_mc_output in net/ipv4/ip_output.c, ip6_finish_output2 in net/ipv6/ip6_output.c).
+    """
     copy = skb.twin()
+    heard = _through_hook(run, copy, node, Hook.POSTROUTING)
+    if heard and skb.packet.family is IPFamily.V4:
+        _hear(run, copy, node)
     try:
-        node.run_hook(run, copy, Hook.POSTROUTING)
-        if run.steps is not None:
-            run.steps.append(NoteStep(None, f"a copy comes back in on {skb.out_iface}", skb.mark))
-        copy.in_iface, copy.out_iface, copy.local_output = skb.out_iface, "", False
-        node.run_hook(run, copy, Hook.PREROUTING)
-        deliver(run, copy, node)
+        return leave(run, skb, node, Disposition.SENT)
+    finally:
+        if heard and skb.packet.family is IPFamily.V6:
+            _hear(run, copy, node)
+
+
+def _hear(run: Run, copy: Skb, node: FamilyNode) -> None:
+    if run.steps is not None:
+        run.steps.append(NoteStep(None, f"a copy comes back in on {copy.out_iface}", copy.mark))
+    copy.in_iface, copy.out_iface, copy.local_output = copy.out_iface, "", False
+    if _through_hook(run, copy, node, Hook.PREROUTING):
+        try:
+            deliver(run, copy, node)
+        except Ended as ended:
+            _note_lost_copy(run, copy, ended)
+
+
+def _through_hook(run: Run, copy: Skb, node: FamilyNode, hook: Hook) -> bool:
+    try:
+        node.run_hook(run, copy, hook)
     except Ended as ended:
-        if run.steps is not None:
-            run.steps.append(NoteStep(None, f"the copy is dropped: {ended.decided_by.text}", skb.mark))
+        _note_lost_copy(run, copy, ended)
+        return False
+    return True
+
+
+def _note_lost_copy(run: Run, copy: Skb, ended: Ended) -> None:
+    if run.steps is not None:
+        run.steps.append(NoteStep(None, f"the copy is dropped: {ended.decided_by.text}", copy.mark))
 
 
 def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:

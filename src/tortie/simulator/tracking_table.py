@@ -29,11 +29,12 @@ class TcpMove(Enum):
 
     INVALID = "invalid"
     SAME = "same"
+    """The segment is let by, the connection stays as it is."""
     NEW_CONNECTION = "new connection"
-    REMOVED = "removed"
+    """A SYN after the end: a new connection if the old one is over for good, else let by."""
 
 
-_I, _K, _N, _X = TcpMove.INVALID, TcpMove.SAME, TcpMove.NEW_CONNECTION, TcpMove.REMOVED
+_I, _K, _N = TcpMove.INVALID, TcpMove.SAME, TcpMove.NEW_CONNECTION
 _S = TcpState
 _COLUMNS = (
     _S.SYN_SENT, _S.SYN_RECV, _S.ESTABLISHED, _S.FIN_WAIT, _S.CLOSE_WAIT, _S.LAST_ACK, _S.TIME_WAIT, _S.CLOSE,
@@ -47,17 +48,16 @@ _ORIGINAL: dict[TcpKind, tuple[TcpState | TcpMove, ...]] = {
     TcpKind.ACK: (
         _I, _S.ESTABLISHED, _S.ESTABLISHED, _S.CLOSE_WAIT, _S.CLOSE_WAIT, _S.TIME_WAIT, _S.TIME_WAIT, _S.CLOSE, _I,
     ),
-    TcpKind.RST: (_X, _S.CLOSE, _S.CLOSE, _S.CLOSE, _S.CLOSE, _S.CLOSE, _S.CLOSE, _S.CLOSE, _X),
+    TcpKind.RST: (_S.CLOSE,) * 9,
 }  # fmt: skip
 _REPLY: dict[TcpKind, tuple[TcpState | TcpMove, ...]] = {
     TcpKind.SYN: (_S.SYN_SENT2, _I, _I, _I, _I, _I, _N, _I, _S.SYN_SENT2),
     TcpKind.SYN_ACK: (_S.SYN_RECV, _K, _K, _K, _K, _K, _K, _K, _S.SYN_RECV),
     TcpKind.FIN: (_I, _S.FIN_WAIT, _S.FIN_WAIT, _S.LAST_ACK, _S.LAST_ACK, _S.LAST_ACK, _S.TIME_WAIT, _S.CLOSE, _I),
     TcpKind.ACK: (
-        _S.SYN_SENT, _S.SYN_RECV, _S.ESTABLISHED, _S.CLOSE_WAIT, _S.CLOSE_WAIT, _S.TIME_WAIT, _S.TIME_WAIT, _S.CLOSE,
-        _S.SYN_SENT2,
+        _K, _S.SYN_RECV, _S.ESTABLISHED, _S.CLOSE_WAIT, _S.CLOSE_WAIT, _S.TIME_WAIT, _S.TIME_WAIT, _S.CLOSE, _K,
     ),
-    TcpKind.RST: (_X, _S.CLOSE, _S.CLOSE, _S.CLOSE, _S.CLOSE, _S.CLOSE, _S.CLOSE, _S.CLOSE, _X),
+    TcpKind.RST: (_S.CLOSE,) * 9,
 }  # fmt: skip
 
 TCP_MOVES: dict[tuple[Direction, TcpKind, TcpState], TcpState | TcpMove] = {

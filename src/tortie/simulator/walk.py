@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
 from tortie.net.packet import Packet
-from tortie.netfilter.match import CtState
+from tortie.netfilter.conntrack import ConnEntry
+from tortie.netfilter.match import CtState, Direction
 from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.answer import DoubtKind
 from tortie.simulator.bridge import bridge_of, receive_frame
@@ -51,6 +52,8 @@ class Arrival:
     """unicast, broadcast, multicast or otherhost; None when not known."""
     state: CtState | None = None
     """Conntrack state to take instead of looking the packet up."""
+    about: tuple[ConnEntry, Direction] | None = None
+    """For an ICMP error that the node sends: connection and direction of the packet it is about (icmp_glue_bits)."""
 
 
 class Node:
@@ -165,6 +168,8 @@ def _walk_once(
     skb.bound_iface = arrival.out_iface
     skb.socket = arrival.socket
     skb.socket_known = arrival.socket is not None
+    if arrival.about is not None:
+        _attach(skb, *arrival.about)
     for remark in family.remarks:
         run.assume(remark)
     if family.tracking and not session.connections_known and arrival.state is None:
@@ -179,6 +184,14 @@ def _walk_once(
     if bridge is not None:
         return _finish(run, skb, arrival.in_iface, lambda: receive_frame(run, skb, family, bridge, arrival.mac_destination))
     return _finish(run, skb, arrival.in_iface, lambda: enter(run, skb, family))
+
+
+def _attach(skb: Skb, entry: ConnEntry, direction: Direction) -> None:
+    """Makes a packet part of the connection of the one it answers, before any table sees it."""
+    found = skb.session.find(entry.original, entry.zone_original, entry.zone_reply)
+    if found is not None:
+        skb.connection, skb.ct_state = found[0], CtState.RELATED
+        skb.ct_direction = Direction.REPLY if direction is Direction.ORIGINAL else Direction.ORIGINAL
 
 
 def _finish(run: Run, skb: Skb, in_iface: str | None, go: Callable[[], Arrived]) -> Trace:

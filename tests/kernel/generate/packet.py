@@ -218,6 +218,9 @@ def _ping(of: PacketDraw) -> None:
     kind = draw.weighted([(8, 8), (0, 1), (13, 1), (17, 0.3), (15, 0.2), (9, 0.3), (42, 0.3), (3, 0.5)])
     if not of.v4:
         kind = draw.weighted([(128, 8), (129, 1), (139, 0.4), (100, 0.4), (1, 0.4), (137, 0.2), (143, 0.2), (133, 0.2)])
+    if iface is None and 130 <= kind <= 143:
+        # The oracle takes these for the node's own noise.
+        kind = 128
     packet = _packet(of, source, destination, proto)
     packet = replace(packet, icmp_type=kind, icmp_rest=draw.one([0x00010001, 0x00010002, 0x04D20001]))
     first = _inject(of, packet, iface)

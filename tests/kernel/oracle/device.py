@@ -99,6 +99,11 @@ class LocalSender:
         try:
             raw = self._socket(family, uid, gid, device, source if bound else 0)
             raw.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark)
+            # Routing knows the socket's TOS, not the header's.
+            if family is IPFamily.V4:
+                raw.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, data[1])
+            else:
+                raw.setsockopt(socket.IPPROTO_IPV6, _IPV6_TCLASS, int.from_bytes(data[:2], "big") >> 4 & 0xFF)
             raw.sendto(data, (format_address(family, target), 0))
         except OSError as error:
             return errno.errorcode[error.errno or 0]

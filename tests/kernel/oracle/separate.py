@@ -10,7 +10,7 @@ Invariant: a raw table exists, so the first sighting of a packet that reaches an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.kernel.oracle.outcome import Departure, KernelStep, KernelWalk, Kind, Origin
 from tests.kernel.oracle.trace import Sighting
@@ -92,13 +92,16 @@ def separate(
     groups = _legacy_groups(legacy, kind, local)
     if nft is None:
         return tuple(_walk(group, group.steps) for group in groups)
-    stepped = _nft_groups(nft, kind, copied=any(group.origin is Origin.COPY for group in groups))
+    stepped = _nft_groups(nft, kind, local=local, copied=any(group.origin is Origin.COPY for group in groups))
     walks = []
     for group in groups:
         twin = next((other for other in stepped if (other.origin, other.kind) == (group.origin, group.kind)), None)
         if twin is not None:
             stepped.remove(twin)
-        walks.append(_walk(group, twin.steps if twin is not None else ()))
+        walk = _walk(group, twin.steps if twin is not None else ())
+        if twin is not None and twin.sightings and twin.sightings[0].start_mark is not None:
+            walk = replace(walk, first_mark=twin.sightings[0].start_mark)
+        walks.append(walk)
     return (*walks, *(KernelWalk(group.origin, group.kind, group.steps) for group in stepped))
 
 
@@ -154,11 +157,12 @@ def _in_copy(groups: list[_Group], sighting: Sighting) -> _Group | None:
     return None
 
 
-def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind, *, copied: bool) -> list[_Group]:
+def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind, *, local: bool, copied: bool) -> list[_Group]:
     """Groups of an nft trace: packets are numbered there, anew on `lo`; `copied` says that there are copies."""
     own = _Group(Origin.INJECTED, own_kind)
     groups = [own]
     own_numbers: set[int] = set()
+    copies: dict[int, _Group] = {}
     for sighting in sightings:
         number = sighting.packet_number or 0
         kind = own_kind
@@ -166,23 +170,22 @@ def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind, *, copied: bool) 
             kind = packet_kind(sighting.data)
         if kind is not own.kind:
             _made(groups, kind, sighting).sightings.append(sighting)
-        elif (
-            not copied
-            or number in own_numbers
-            or not own.sightings
-            or sighting.step.hook not in (Hook.OUTPUT, Hook.POSTROUTING)
-        ):
+        elif number in copies:
+            copies[number].sightings.append(sighting)
+        elif number not in own_numbers and _starts_copy(sighting.step.hook, own, local=local, copied=copied):
+            copies[number] = _Group(Origin.COPY, kind, [sighting])
+            groups.append(copies[number])
+        else:
             own_numbers.add(number)
             own.sightings.append(sighting)
-        else:
-            copy = next(
-                (group for group in groups if group.sightings[:1] and group.sightings[0].packet_number == number), None
-            )
-            if copy is None or copy.origin is not Origin.COPY:
-                copy = _Group(Origin.COPY, kind)
-                groups.append(copy)
-            copy.sightings.append(sighting)
     return groups
+
+
+def _starts_copy(hook: Hook, own: _Group, *, local: bool, copied: bool) -> bool:
+    """True when a packet seen for the first time, at this hook, is a copy of the injected one."""
+    if hook is Hook.OUTPUT:
+        return not local or bool(own.sightings)
+    return hook is Hook.POSTROUTING and copied and bool(own.sightings)
 
 
 def _has_extensions(headers: bytes) -> bool:
@@ -208,6 +211,7 @@ def assign_departures(departures: Sequence[tuple[str, bytes]], walks: Sequence[K
     copies = [walk for walk in walks[1:] if walk.origin is Origin.COPY]
     found = []
     of_datagram: dict[bytes, Origin] = {}
+    copied = [copy.last for copy in copies if copy.last is not None]
     for iface, data in departures:
         kind = packet_kind(data)
         origin = Origin.MADE
@@ -216,8 +220,11 @@ def assign_departures(departures: Sequence[tuple[str, bytes]], walks: Sequence[K
             origin = of_datagram[datagram]
         elif kind is Kind.LATER_FRAGMENT or kind is own_kind or (own_kind is Kind.LATER_FRAGMENT and kind is Kind.OTHER):
             origin = Origin.INJECTED
-            if any(_last_device(copy) == iface for copy in copies) and _last_device(own) != iface:
+            other_way = any(_last_device(copy) == iface for copy in copies) and _last_device(own) != iface
+            if data in copied or other_way:
+                # Copies are not translated: they leave as they were last seen.
                 origin = Origin.COPY
+                copied = [last for last in copied if last != data]
         elif own_kind is None:
             origin = Origin.INJECTED
         of_datagram[datagram] = origin

@@ -54,6 +54,8 @@ class Sighting:
     step: KernelStep
     data: bytes | None = None
     packet_number: int | None = None
+    start_mark: int | None = None
+    """The packet's mark before any table of this hook, where nft shows it."""
 
 
 def _number(attributes: Attributes, which: int) -> int:
@@ -123,6 +125,7 @@ class NftTrace:
         found: list[Sighting] = []
         hooks: dict[int, Hook] = {}
         headers: dict[int, bytes] = {}
+        marks: dict[int, int] = {}
         for message in self._socket.drain():
             if (message.subsystem, message.number) != (_NFT_SUBSYSTEM, _NFT_TRACE):
                 continue
@@ -132,6 +135,7 @@ class NftTrace:
             if 8 in attributes:
                 headers[packet_number] = attributes[8] + attributes.get(9, b"")
             if table == TRACE_TABLE:
+                marks[packet_number] = _number(attributes, 14)
                 continue
             if chain in Hook.__members__:
                 hooks[packet_number] = Hook[chain]
@@ -151,7 +155,7 @@ class NftTrace:
                 in_iface=names.get(_number(attributes, 10), ""),
                 out_iface=names.get(_number(attributes, 12), ""),
             )
-            found.append(Sighting(step, headers.get(packet_number), packet_number))
+            found.append(Sighting(step, headers.get(packet_number), packet_number, marks.get(packet_number)))
         return found
 
 
