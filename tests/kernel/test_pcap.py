@@ -21,7 +21,7 @@ CAPTURES = {
     "cooked": ("-i", "any", "-y", "LINUX_SLL"),
     "cooked 2": ("-i", "any", "-y", "LINUX_SLL2"),
     "loopback": ("-i", "lo"),
-    "cut short": ("-i", "e0", "-s", "60"),
+    "cut short": ("-i", "e0", "-s", "70"),
 }
 SEND = """
 import socket
