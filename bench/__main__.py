@@ -21,7 +21,9 @@ SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
 
 def main(words: list[str]) -> None:
     """Runs the suites and prints a line a figure as soon as it is there."""
-    print(f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}; medians, one run")
+    print(
+        f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}; medians of processor time"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for name, figures in SUITES.items():
             if words and not any(word in name for word in words):

@@ -1,17 +1,18 @@
 """Measuring one thing: whole processes, functions in a process of their own, and the figure that is shown.
 
-Times are medians of a few runs. Whatever needs a bare process (memory, start-up) runs in one, so that figures do not
-depend on what was measured before them.
+Times are medians of a few runs, and processor time wherever that is all the work there is: other work on the machine then
+changes figures least. Whatever needs a bare process (start-up) runs in one.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import resource
 import statistics
 import subprocess
-import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,36 +30,41 @@ class Figure:
 
 
 def seconds(work: Callable[[], object], runs: int = RUNS) -> float:
-    """Median wall time of a function in seconds, the collector off as in a bulk load."""
+    """Median processor time of a function in seconds, the collector off as in a bulk load."""
     times = []
     for _ in range(runs):
         gc.collect()
         gc.disable()
-        start = time.perf_counter()
+        start = time.process_time()
         kept = work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
         gc.enable()
         del kept
     return statistics.median(times)
 
 
 def command_seconds(words: Sequence[str], runs: int = RUNS) -> float | None:
-    """Median wall time of a command in seconds, None when it does not run here."""
+    """Median processor time of a command and its children in seconds, None when it does not run here."""
     environment = {**os.environ, "XTABLES_LOCKFILE": "/tmp/tortie-bench.lock"}
     times = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = resource.getrusage(resource.RUSAGE_CHILDREN)
         try:
             ended = subprocess.run(words, capture_output=True, env=environment, check=False)
         except OSError:
             return None
         if ended.returncode != 0:
             return None
-        times.append(time.perf_counter() - start)
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(end.ru_utime - start.ru_utime + end.ru_stime - start.ru_stime)
     return statistics.median(times)
 
 
-def in_own_process(code: str) -> str:
-    """What a piece of Python prints when it runs in a fresh interpreter of the same environment."""
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return ended.stdout.strip()
+def peak_bytes(work: Callable[[], object]) -> int:
+    """The most memory that a function held at once, in bytes, beside what was there before."""
+    tracemalloc.start()
+    kept = work()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del kept
+    return peak

@@ -6,24 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.calico_node import make_node
-from bench.measure import Figure, command_seconds, in_own_process, seconds
+from bench.measure import Figure, command_seconds, peak_bytes, seconds
 from tortie.codec.save import format_save, parse_save
 from tortie.net.address import IPFamily
 
 _WORKLOADS = 1075
 """Enough for 50,000 rules."""
 _TOOLS = ("iptables-legacy-restore", "iptables-nft-restore")
-
-_MEMORY = """
-import sys, resource
-from tortie.net.address import IPFamily
-from tortie.codec.save import parse_save
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-text = open({path!r}).read()
-before = peak()
-kept = parse_save(text, IPFamily.V4)
-print((peak() - before) * 1024 / text.count(chr(10) + "-A "))
-"""
 
 
 def figures(folder: Path) -> Iterator[Figure]:
@@ -47,7 +36,7 @@ def figures(folder: Path) -> Iterator[Figure]:
     saved = parse_save(node.rules, IPFamily.V4)
     printing = seconds(lambda: format_save(saved))
     yield Figure(f"printing {count:,} rules", f"{printing:.2f} s, {printing / count * 1e6:.1f} µs a rule")
-    bytes_each = float(in_own_process(_MEMORY.format(path=str(path))))
+    bytes_each = peak_bytes(lambda: parse_save(node.rules, IPFamily.V4)) / count
     yield Figure("peak memory of a parsed rule", f"{bytes_each:,.0f} bytes", "under 1 KiB", bytes_each < 1024)
 
 

@@ -1,227 +1,85 @@
-"""Chains made ready for walking, and the walk through one table at one hook.
+"""The walk through one table at one hook: jumps, gotos, returns, policies, and tests without an answer.
 
-A rule becomes its tests (closures), in the order they are written, and one act. Tests that always hold (comments) are
-left out. Chains are compiled when a packet first enters them, so a node with many thousand rules is ready at once.
-What a test means lives in `match`, what a target does in `target` and `verdict`; here is only the order of things:
-jumps, gotos, returns, policies (spec: netfilter 3), and what to do when a test cannot answer.
+The order of things is here (spec: netfilter 3); what a test means is in `match`, what a target does in `target` and
+`verdict`, and how rules are made ready in `compiled`. With steps kept every rule looked at is told, with the reason of a
+miss; without them the quick form of each chain is walked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from itertools import chain as chain_iterators
 
-from tortie.net.address import IPFamily
-from tortie.netfilter.hook import Backend, Hook, TableName
-from tortie.netfilter.match import CommentMatch, Match
-from tortie.netfilter.rule import Chain, Rule, Table
-from tortie.netfilter.snapshot import Snapshot
-from tortie.netfilter.target import (
-    Accept,
-    AuditTarget,
-    Drop,
-    Goto,
-    Jump,
-    Log,
-    Nflog,
-    OpaqueTarget,
-    Return,
-    Target,
-    TraceTarget,
-)
+from tortie.netfilter.hook import Hook, TableName
+from tortie.netfilter.target import Goto, Jump, OpaqueTarget
 from tortie.simulator.answer import Answer, Doubt, DoubtKind, Hindrance
 from tortie.simulator.choice import Choice
-from tortie.simulator.context import Context
-from tortie.simulator.match import compile_match, explain_match, is_stateful
-from tortie.simulator.route import Router
+from tortie.simulator.compiled import Act, CompiledChain, CompiledRule, CompiledTable, Holds, Switch
+from tortie.simulator.match import explain_match, is_stateful
 from tortie.simulator.run import Ended, Run
 from tortie.simulator.skb import Skb
-from tortie.simulator.target import compile_target, describe_effect
+from tortie.simulator.target import describe_effect
 from tortie.simulator.trace import Cause, ChainStep, DecidedBy, RuleStep, Verdict
-from tortie.simulator.verdict import Terminal, compile_terminal
 
-Holds = Callable[[Skb], Answer]
-
-_CONTINUE, _EFFECT, _ACCEPT, _DROP, _RETURN, _JUMP, _GOTO, _TERMINAL, _OPAQUE = range(9)
-"""What a matching rule does; `_TERMINAL` targets work out their own end (REJECT, NAT, NFQUEUE, TPROXY)."""
+_CONTINUE, _EFFECT, _ACCEPT, _DROP, _RETURN, _JUMP, _GOTO, _TERMINAL, _OPAQUE = map(int, Act)
 _MOVES = (_JUMP, _GOTO)
-_HARMLESS = (Log, Nflog, TraceTarget, AuditTarget)
-"""Targets that change nothing on the packet's path: whether their rule matched need not be known."""
-
-
-@dataclass(slots=True, eq=False)
-class CompiledRule:
-    """A rule ready to run; `matches` and `contexts` stand beside `tests` for the explanations."""
-
-    number: int
-    rule: Rule
-    tests: tuple[Holds, ...]
-    matches: tuple[Match, ...]
-    contexts: tuple[Context, ...]
-    context: Context
-    act: int = _CONTINUE
-    chain: CompiledChain | None = None
-    effect: Callable[[Skb], Hindrance | None] | None = None
-    terminal: Terminal | None = None
-
-    @property
-    def harmless(self) -> bool:
-        """True when the rule cannot change what becomes of the packet."""
-        return self.rule.target is None or isinstance(self.rule.target, _HARMLESS)
-
-
-@dataclass(slots=True, eq=False)
-class CompiledChain:
-    """A chain whose rules are compiled on first use."""
-
-    source: Chain
-    table: CompiledTable
-    name: str = ""
-    compiled: tuple[CompiledRule, ...] | None = None
-    policies: dict[Hook, DecidedBy] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.name = self.source.name
-
-    def rules(self) -> tuple[CompiledRule, ...]:
-        """The compiled rules."""
-        found = self.compiled
-        if found is None:
-            numbered = enumerate(self.source.rules, 1)
-            found = self.compiled = tuple(self.table.compile_rule(self.name, number, rule) for number, rule in numbered)
-        return found
-
-    def policy_decides(self, hook: Hook) -> DecidedBy:
-        """Names the policy of a built-in chain as what decided."""
-        found = self.policies.get(hook)
-        if found is None:
-            table = self.table
-            text = f"policy of {self.name} in {table.name.value} is {self.source.policy or 'ACCEPT'}"
-            found = DecidedBy(Cause.CHAIN_POLICY, text, hook, table.name, self.name, None, table.backend)
-            self.policies[hook] = found
-        return found
-
-
-@dataclass(slots=True, eq=False)
-class CompiledTable:
-    """One table of one back-end."""
-
-    backend: Backend
-    family: IPFamily
-    source: Table
-    snapshot: Snapshot
-    router: Router
-    chains: dict[str, CompiledChain] = field(default_factory=dict)
-    bases: dict[Hook, CompiledChain] = field(default_factory=dict)
-    """The built-in chain of each hook."""
-
-    def __post_init__(self) -> None:
-        self.chains = {name: CompiledChain(chain, self) for name, chain in self.source.chains.items()}
-        self.bases = {hook: self.chains[hook.value] for hook in Hook if hook.value in self.chains}
-
-    @property
-    def name(self) -> TableName:
-        """The table's name."""
-        return self.source.name
-
-    def compile_rule(self, chain: str, number: int, rule: Rule) -> CompiledRule:
-        """One rule of a chain of this table."""
-        kept = [(i, match) for i, match in enumerate(rule.matches) if not isinstance(match, CommentMatch)]
-        contexts = tuple(self._context(chain, number, i) for i, _ in kept)
-        matches = tuple(match for _, match in kept)
-        tests = tuple(compile_match(match, context) for match, context in zip(matches, contexts, strict=True))
-        compiled = CompiledRule(number, rule, tests, matches, contexts, self._context(chain, number, len(rule.matches)))
-        self._compile_target(compiled, rule.target)
-        return compiled
-
-    def _context(self, chain: str, number: int, position: int) -> Context:
-        place = (self.name.value, chain, number, position)
-        return Context(self.family, self.backend, place, self.router, self.snapshot)
-
-    def _compile_target(self, compiled: CompiledRule, target: Target | None) -> None:
-        match target:
-            case None:
-                compiled.act = _CONTINUE
-            case Accept():
-                compiled.act = _ACCEPT
-            case Drop():
-                compiled.act = _DROP
-            case Return():
-                compiled.act = _RETURN
-            case Jump(name) | Goto(name):
-                compiled.chain = self.chains.get(name)
-                if compiled.chain is None:
-                    compiled.act = _OPAQUE
-                else:
-                    compiled.act = _JUMP if isinstance(target, Jump) else _GOTO
-            case OpaqueTarget():
-                compiled.act = _OPAQUE
-            case _:
-                compiled.terminal = compile_terminal(target, compiled.context)
-                if compiled.terminal is not None:
-                    compiled.act = _TERMINAL
-                else:
-                    compiled.act, compiled.effect = _EFFECT, compile_target(target, compiled.context)
-
-
-# --- the walk ----------------------------------------------------------------------------------------------------
 
 
 def walk_table(run: Run, skb: Skb, table: CompiledTable, hook: Hook) -> None:
     """Walks a packet through a table at a hook; returns when the table accepts, raises `Ended` when it does not."""
     base = table.bases.get(hook)
     if base is None:
-        return
+        return None
     keep = run.steps is not None
-    chain, rules, position = base, base.rules(), 0
-    stack: list[tuple[CompiledChain, tuple[CompiledRule, ...], int]] = []
+    chain = base
+    rules: Iterator[CompiledRule | Switch] = iter(base.rules() if keep else base.quick_rules())
+    stack: list[tuple[CompiledChain, Iterator[CompiledRule | Switch]]] = []
     while True:
-        if position == len(rules):
+        for rule in rules:
+            for test in rule.tests:
+                answer = test(skb)
+                if answer is not True and (answer is False or not _settle(run, skb, hook, chain, rule, test, answer)):
+                    break
+            else:
+                if isinstance(rule, Switch):
+                    rules = chain_iterators(rule.select(skb), rules)
+                    break
+                act = rule.act
+                if act in _MOVES:
+                    if keep:
+                        _note_hit(run, skb, hook, chain, rule, len(stack))
+                    if act == _JUMP:
+                        stack.append((chain, rules))
+                    assert rule.chain is not None
+                    chain = rule.chain
+                    rules = iter(chain.rules() if keep else chain.shortened or chain.quick_rules())
+                    break
+                if act == _EFFECT:
+                    if keep:
+                        _run_effect(run, skb, hook, chain, rule, len(stack))
+                    elif (hindrance := rule.effect(skb)) is not None:
+                        _settle_effect(run, hook, chain, rule, hindrance)
+                elif act == _RETURN:
+                    if keep:
+                        _note_hit(run, skb, hook, chain, rule, len(stack), effect="returns")
+                    if not stack:
+                        return _apply_policy(run, skb, hook, base)
+                    chain, rules = stack.pop()
+                    break
+                elif act == _CONTINUE:
+                    if keep:
+                        _note_hit(run, skb, hook, chain, rule, len(stack))
+                elif _finish(run, skb, hook, chain, rule, len(stack)):
+                    return None
+                continue
+            if keep:
+                _note_miss(run, skb, hook, chain, rule, len(stack), test)
+        else:
             if chain is not base and keep:
                 _note_return(run, skb, hook, chain, len(stack))
             if not stack:
-                break
-            chain, rules, position = stack.pop()
-            continue
-        rule = rules[position]
-        position += 1
-        for test in rule.tests:
-            answer = test(skb)
-            if answer is not True and (answer is False or not _settle(run, skb, hook, chain, rule, test, answer)):
-                break
-        else:
-            act = rule.act
-            if act in _MOVES:
-                if keep:
-                    _note_hit(run, skb, hook, chain, rule, len(stack))
-                if act == _JUMP:
-                    stack.append((chain, rules, position))
-                assert rule.chain is not None
-                chain = rule.chain
-                rules, position = chain.compiled or chain.rules(), 0
-            elif act == _EFFECT:
-                if keep:
-                    _run_effect(run, skb, hook, chain, rule, len(stack))
-                else:
-                    assert rule.effect is not None
-                    doubt = rule.effect(skb)
-                    if doubt is not None:
-                        _settle_effect(run, hook, chain, rule, doubt)
-            elif act == _RETURN:
-                if keep:
-                    _note_hit(run, skb, hook, chain, rule, len(stack), effect="returns")
-                if not stack:
-                    break
-                chain, rules, position = stack.pop()
-            elif act == _CONTINUE:
-                if keep:
-                    _note_hit(run, skb, hook, chain, rule, len(stack))
-            elif _finish(run, skb, hook, chain, rule, len(stack)):
-                return
-            continue
-        if keep:
-            _note_miss(run, skb, hook, chain, rule, len(stack), test)
-    _apply_policy(run, skb, hook, base)
+                return _apply_policy(run, skb, hook, base)
+            chain, rules = stack.pop()
 
 
 def _finish(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: CompiledRule, depth: int) -> bool:
@@ -255,20 +113,19 @@ def _finish(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: Compiled
 
 def _run_effect(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: CompiledRule, depth: int) -> None:
     mark, packet = skb.mark, skb.packet
-    assert rule.effect is not None and rule.rule.target is not None
-    reason = _hit_reason(skb, rule) if run.steps is not None else ""
-    doubt = rule.effect(skb)
-    if run.steps is not None:
-        effect = describe_effect(rule.rule.target, mark, packet, skb)
-        _note_hit(run, skb, hook, chain, rule, depth, effect=effect, mark_before=mark, reason=reason)
-    if doubt is not None:
-        _settle_effect(run, hook, chain, rule, doubt)
+    assert rule.rule.target is not None
+    reason = _hit_reason(skb, rule)
+    hindrance = rule.effect(skb)
+    effect = describe_effect(rule.rule.target, mark, packet, skb)
+    _note_hit(run, skb, hook, chain, rule, depth, effect=effect, mark_before=mark, reason=reason)
+    if hindrance is not None:
+        _settle_effect(run, hook, chain, rule, hindrance)
 
 
-def _settle_effect(run: Run, hook: Hook, chain: CompiledChain, rule: CompiledRule, doubt: Hindrance) -> None:
+def _settle_effect(run: Run, hook: Hook, chain: CompiledChain, rule: CompiledRule, hindrance: Hindrance) -> None:
     """A target that did not do its work: it dropped a packet too short for it, or nobody knows what it does."""
-    if isinstance(doubt, Doubt):
-        _continue_or_unknown(run, hook, chain, rule, doubt.why)
+    if isinstance(hindrance, Doubt):
+        _continue_or_unknown(run, hook, chain, rule, hindrance.why)
     else:
         raise Ended(Verdict.DROP, _hotdrop_decides(hook, chain, rule, "target"), errno="EPERM")
 
@@ -321,12 +178,15 @@ def _decide(run: Run, where: DecidedBy) -> None:
 # --- tests without an answer -------------------------------------------------------------------------------------
 
 
-def _settle(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: CompiledRule, test: Holds, answer: Answer) -> bool:
+def _settle(
+    run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: CompiledRule | Switch, test: Holds, answer: Answer
+) -> bool:
     """Decides a test that answered neither yes nor no; returns whether to go on with the rule's next test.
 
     A later test that certainly fails makes the rule a certain miss, as long as no test that remembers things stands
     before it; then nothing has to be assumed.
     """
+    assert isinstance(rule, CompiledRule)
     position = rule.tests.index(test)
     if not isinstance(answer, Doubt):
         raise Ended(Verdict.DROP, _hotdrop_decides(hook, chain, rule, "match"), errno="EPERM")
@@ -393,8 +253,10 @@ def _hit_reason(skb: Skb, rule: CompiledRule) -> str:
     return "; ".join(text for text in reasons if text)
 
 
-def _note_miss(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: CompiledRule, depth: int, failed: Holds) -> None:
-    assert run.steps is not None
+def _note_miss(
+    run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: CompiledRule | Switch, depth: int, failed: Holds
+) -> None:
+    assert run.steps is not None and isinstance(rule, CompiledRule)
     table = chain.table
     reason, run.miss_reason, run.maybe = run.miss_reason, None, None
     if reason is None:

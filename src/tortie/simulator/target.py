@@ -60,9 +60,9 @@ def compile_target(target: t.Target, context: Context) -> Effect:
         case t.SetTarget():
             return compile_set_target(target, context)
         case t.Log() | t.Nflog() | t.ChecksumTarget() | t.ClassifyTarget() | t.TraceTarget() | t.AuditTarget():
-            return _nothing
+            return no_effect
         case t.PlainTarget(name):
-            return _nothing if name in _WITHOUT_EFFECT else _unknown(f"Tortie does not simulate what {name} does")
+            return no_effect if name in _WITHOUT_EFFECT else _unknown(f"Tortie does not simulate what {name} does")
         case t.OpaqueTarget(name):
             return _unknown(f"Tortie does not know what the target {name} does")
         case (
@@ -93,7 +93,7 @@ def _unknown(why: str) -> Effect:
     return lambda _: doubt
 
 
-def _nothing(_: Skb) -> None:
+def no_effect(_: Skb) -> None:
     """For targets that leave the packet's way alone."""
 
 
