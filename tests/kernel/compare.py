@@ -175,7 +175,7 @@ def compare_packets(kernel: Packet, simulator: Packet, what: str) -> list[str]:
     """The fields in which two packets differ; a wrong checksum only has to stay wrong."""
     if not kernel.checksum_ok and not simulator.checksum_ok:
         kernel, simulator = (replace(one, checksum=None) for one in (kernel, simulator))
-    if _is_stamped(kernel.options) and _is_stamped(simulator.options):
+    if is_stamped(kernel.options) and is_stamped(simulator.options):
         kernel, simulator = (replace(one, options=b"") for one in (kernel, simulator))
     if kernel == simulator:
         return []
@@ -186,20 +186,28 @@ def compare_packets(kernel: Packet, simulator: Packet, what: str) -> list[str]:
     ]
 
 
-def _is_stamped(options: bytes) -> bool:
+def is_stamped(options: bytes) -> bool:
     """True for IPv4 options that routers write into: record route and timestamp (RFC 791)."""
     return options[:1] in (b"\x07", b"\x44")
 
 
-def compare_made(walk: KernelWalk, departures: Sequence[Departure], answer: Trace, backend: Backend) -> list[str]:
-    """A packet that the kernel made, against the answer that the simulator says it makes."""
+def compare_made(
+    walk: KernelWalk, departures: Sequence[Departure], answer: Trace, backend: Backend, *, stamped: bool = False
+) -> list[str]:
+    """A packet that the kernel made, against the answer that the simulator says it makes.
+
+    `stamped` says that it is about a packet in whose options routers write; those come back in the answer and its quote.
+    """
     found = compare_steps(walk.steps, answer, backend)
     # The kernel leaves the checksum of a RST to the device.
     first = read_packet(walk.first, unfinished_checksums=True) if walk.first is not None else None
     if first is not None:
         if walk.origin is Origin.MADE:
             first = _unnumbered(first)
-            found += compare_packets(first, _unnumbered(answer.packet), "answer")
+            said = _unnumbered(answer.packet)
+            if stamped:
+                first, said = (replace(one, options=b"", payload=b"") for one in (first, said))
+            found += compare_packets(first, said, "answer")
         else:
             found += compare_packets(first, answer.packet, "copy")
     left = [departure for departure in departures if departure.origin is walk.origin]

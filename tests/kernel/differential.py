@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from tests.kernel.compare import compare_connections, compare_made, compare_own
+from tests.kernel.compare import compare_connections, compare_made, compare_own, is_stamped
 from tests.kernel.oracle.device import CannotBind
 from tests.kernel.oracle.netlink import MessagesLost
 from tests.kernel.oracle.node import KernelNode, Refused
@@ -30,7 +30,7 @@ from tests.kernel.scenario_file import parse_scenario
 from tests.kernel.snapshot import parse_snapshot, read_texts
 from tortie.net.error import InvalidInput
 from tortie.net.packet import Packet
-from tortie.net.protocol import ICMP, ICMPV6
+from tortie.net.protocol import ICMP, ICMPV6, UDP, UDPLITE
 from tortie.net.wire import format_packet
 from tortie.netfilter.conntrack import ConnEntry
 from tortie.netfilter.match import Direction
@@ -38,6 +38,10 @@ from tortie.simulator.session import Session
 from tortie.simulator.skb import Socket
 from tortie.simulator.trace import ConntrackStep, Disposition, Trace, Verdict
 from tortie.simulator.walk import Arrival, Node, walk_all
+
+
+_SOURCE_CLASSES = ((1, 511), (600, 1023), (1024, 65535))
+"""Where a source port is drawn from when no range is given (spec: netfilter 5.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,8 @@ class _Trial:
         self._backend = node.backend
         self._answered: list[Trace] = []
         self._unpredicted: list[KernelWalk] = []
+        injected = read_packet(given.data)
+        self._stamped = injected is not None and is_stamped(injected.options)
         self.trace: Trace | None = None
         self.remarks: list[str] = []
         self.unknown = ""
@@ -216,7 +222,7 @@ class _Trial:
             if event.kind is EventKind.NEW:
                 original, reply = event.entry.original, event.entry.reply
                 keys = [reply.src_key] if reply.proto in (ICMP, ICMPV6) else [reply.dst_key, reply.src_key]
-                if reply.src_key != original.dst_key:
+                if reply.src_key != original.dst_key and (low, high) not in _SOURCE_CLASSES:
                     keys.reverse()
                 for key in keys:
                     if low <= key <= high:
@@ -251,7 +257,7 @@ class _Trial:
                 continue
             unpaired.remove(walk)
             self._patience.note(answer.packet)
-            remarks += compare_made(walk, self._outcome.departures, answer, self._backend)
+            remarks += compare_made(walk, self._outcome.departures, answer, self._backend, stamped=self._stamped)
         self._unpredicted = unpaired
         if unpaired and trace.disposition is not Disposition.DELIVERED:
             first = unpaired[0].first
@@ -276,7 +282,7 @@ class _Trial:
             result, sessions = walk_all(self._simulated, arrival, self._session, pick=self._pick)
             best: list[str] | None = None
             for trace, session in zip(result.outcomes, sessions, strict=True):
-                remarks = compare_made(walk, self._outcome.departures, trace, self._backend)
+                remarks = compare_made(walk, self._outcome.departures, trace, self._backend, stamped=self._stamped)
                 if not remarks:
                     session.commit()
                     self._answered.append(trace)
@@ -293,6 +299,9 @@ class _Trial:
         assert self.trace is not None
         tracked = [step for step in self.trace.steps if isinstance(step, ConntrackStep)]
         if kind is not Kind.ICMP_ERROR or self.trace.connection is None or not tracked or tracked[-1].direction is None:
+            return None
+        if self.trace.connection.original.proto in (UDP, UDPLITE):
+            # UDP lets go of the connection before it looks for a socket (nf_reset_ct in __udp4_lib_rcv, __udp6_lib_rcv).
             return None
         return self.trace.connection, tracked[-1].direction
 

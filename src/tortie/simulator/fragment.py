@@ -34,25 +34,28 @@ def is_collected(packet: Packet) -> bool:
     return packet.is_later_fragment or there is None or len(there) >= _UPPER_HEADER.get(packet.proto, 1)
 
 
-def collect_fragment(session: Session, packet: Packet, place: str) -> Packet | None:
-    """Adds a fragment to those that wait at a place; returns the whole packet once nothing is missing, else None."""
+def collect_fragment(session: Session, packet: Packet, place: str) -> tuple[Packet | None, int]:
+    """Adds a fragment to those that wait at a place; returns the whole packet once nothing is missing, else None.
+
+    Beside it stands the length of its longest fragment in bytes.
+    """
     key = (place, packet.src, packet.dst, packet.proto, packet.identification)
     waiting = session.fragments.get(key, ())
     low = packet.fragment_offset * 8
     high = low + len(_fragment_data(packet))
     for start, end in _runs(waiting):
         if start <= low and high <= end:
-            return None
+            return None, 0
         if low < end and start < high:
             del session.fragments[key]
-            return None
+            return None, 0
     pieces = (*waiting, packet)
     whole = _assemble(pieces)
     if whole is None:
         session.fragments[key] = pieces
     else:
         session.fragments.pop(key, None)
-    return whole
+    return whole, max(piece.length for piece in pieces)
 
 
 def _runs(pieces: tuple[Packet, ...]) -> list[tuple[int, int]]:

@@ -237,7 +237,7 @@ def _defragment(run: Run, skb: Skb, hook: Hook) -> None:
     packet = skb.packet
     if not is_collected(packet):
         return
-    whole = collect_fragment(run.session, packet, hook.value)
+    whole, skb.largest_fragment = collect_fragment(run.session, packet, hook.value)
     if whole is None:
         text = "held until the other fragments of the packet arrive"
         raise Ended(Verdict.MAYBE, DecidedBy(Cause.CONNTRACK, text, hook), disposition=Disposition.HELD)
@@ -344,6 +344,10 @@ def _decide(
     for table in tables:
         if table.source.opaque is None:
             walk_table(run, skb, table, hook)
+            if skb.queued:
+                # A queue takes the packet out of NAT, which then decides nothing (nf_nat_inet_fn in nf_nat_core.c).
+                skb.queued = False
+                return
             if is_decided(connection, manipulation):
                 return
     random_ports = null_binding(run.session, connection, manipulation, run.pick)

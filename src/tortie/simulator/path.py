@@ -39,6 +39,7 @@ _TIME_EXCEEDED = {IPFamily.V4: (11, 0), IPFamily.V6: (3, 0)}
 _NOT_NEIGHBOUR = (1, 2)
 _REDIRECT = (5, 1)
 _SOURCE_ROUTES = {131, 137}
+_INTERFACE_LOCAL = 1
 _PAD_1, _PAD_N, _MOST_PADDING = 0, 1, 5
 
 
@@ -198,6 +199,9 @@ def _check_size(run: Run, skb: Skb, node: FamilyNode, decision: RouteDecision) -
     packet, mtu = skb.packet, decision.mtu
     if mtu is None or packet.length <= mtu:
         return
+    if packet.family is IPFamily.V6 and 0 < skb.largest_fragment <= mtu:
+        # What came in fragments that fit leaves in fragments (ip6_pkt_too_big in net/ipv6/ip6_output.c).
+        return
     text = f"{packet.length} bytes do not fit the MTU {mtu} of {decision.iface}"
     if packet.family is IPFamily.V6:
         _send_error(run, skb, node, 2, 0, mtu)
@@ -235,7 +239,7 @@ def deliver(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     packet = skb.packet
     skb.out_iface = ""
     if packet.family is IPFamily.V4 and packet.is_fragment:
-        whole = collect_fragment(run.session, packet, Hook.INPUT.value)
+        whole, _ = collect_fragment(run.session, packet, Hook.INPUT.value)
         if whole is None:
             text = "held until the other fragments of the packet arrive"
             raise Ended(Verdict.MAYBE, DecidedBy(Cause.HEADER, text, Hook.INPUT), disposition=Disposition.HELD)
@@ -302,29 +306,35 @@ def _loop_back(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
 def _send_and_hear(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     """The node hears its own broadcasts and joined multicasts: a copy comes in by the same device (spec: netfilter 2.7).
 
-    The copy has its own POSTROUTING first. IPv4 takes it in before the packet goes on, IPv6 after it has left, since it
-    sends with soft interrupts off (ip_mc_output in net/ipv4/ip_output.c, ip6_finish_output2 in net/ipv6/ip6_output.c).
+    The copy has a POSTROUTING of its own. IPv4 makes it before the packet's own POSTROUTING and takes it in at once, IPv6
+    after it (ip_mc_output in net/ipv4/ip_output.c, ip6_finish_output2 in net/ipv6/ip6_output.c).
     """
-    copy = skb.twin()
-    heard = _through_hook(run, copy, node, Hook.POSTROUTING)
-    if heard and skb.packet.family is IPFamily.V4:
-        _hear(run, copy, node)
-    try:
-        return leave(run, skb, node, Disposition.SENT)
-    finally:
-        if heard and skb.packet.family is IPFamily.V6:
+    if skb.packet.family is IPFamily.V4:
+        copy = skb.twin()
+        if _through_hook(run, copy, node, Hook.POSTROUTING):
             _hear(run, copy, node)
+        return leave(run, skb, node, Disposition.SENT)
+    arrived = leave(run, skb, node, Disposition.SENT)
+    copy = skb.twin()
+    heard = _hear(run, copy, node) if _through_hook(run, copy, node, Hook.POSTROUTING) else None
+    if skb.packet.dst >> 112 & 0xF > _INTERFACE_LOCAL:
+        return arrived
+    if heard is not None:
+        return heard
+    text = "a multicast of this scope does not leave the interface"
+    raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.POSTROUTING))
 
 
-def _hear(run: Run, copy: Skb, node: FamilyNode) -> None:
+def _hear(run: Run, copy: Skb, node: FamilyNode) -> Arrived | None:
     if run.steps is not None:
         run.steps.append(NoteStep(None, f"a copy comes back in on {copy.out_iface}", copy.mark))
     copy.in_iface, copy.out_iface, copy.local_output = copy.out_iface, "", False
     if _through_hook(run, copy, node, Hook.PREROUTING):
         try:
-            deliver(run, copy, node)
+            return deliver(run, copy, node)
         except Ended as ended:
             _note_lost_copy(run, copy, ended)
+    return None
 
 
 def _through_hook(run: Run, copy: Skb, node: FamilyNode, hook: Hook) -> bool:
@@ -350,13 +360,21 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
     if reply.untracked:
         skb.ct_state = CtState.UNTRACKED
     skb.socket, skb.socket_known = reply.socket, True
-    if reply.gateway is None:
-        skb.bound_iface = reply.out_iface
+    skb.bound_iface = reply.out_iface
+    packet = skb.packet
+    if reply.gateway is not None:
+        # The copy's way is looked up with neither its source nor its mark (nf_dup_ipv4_route, nf_dup_ipv6_route).
+        tos = packet.tos if packet.family is IPFamily.V4 else 0
+        towards = node.router.route_output(reply.gateway, 0, tos=tos, out_iface=reply.out_iface)
+    elif reply.unsourced:
+        kind = packet.icmp_type << 8 | packet.icmp_code
+        found = node.router.route_output(
+            packet.dst, 0, mark=skb.mark, tos=packet.tos, out_iface=reply.out_iface, uid=0, proto=packet.proto, sport=kind
+        )
+        towards = without_routes(run, skb, node.router, found)
+    else:
         return send(run, skb, node)
     skb.local_output, skb.in_iface = True, ""
-    # The copy's way is looked up with neither its source nor its mark (nf_dup_ipv4_route, nf_dup_ipv6_route).
-    tos = skb.packet.tos if skb.packet.family is IPFamily.V4 else 0
-    towards = node.router.route_output(reply.gateway, 0, tos=tos, out_iface=reply.out_iface)
     decision = choose_route(run, skb, towards, "output")
     if not passes(decision):
         raise refused_output(decision)

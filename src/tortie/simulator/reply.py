@@ -67,12 +67,14 @@ class Reply:
     """Where to send it whatever its destination is (TEE)."""
     out_iface: str | None = None
     """Device to leave by, when that does not follow from the routes."""
+    unsourced: bool = False
+    """The way is looked up before the source is chosen, so that rules for the source do not match."""
 
 
 def reject_reply(reject_with: str, skb: Skb, hook: Hook, router: Router) -> Reply | None:
     """What REJECT answers, or None where it only drops (spec: netfilter 6)."""
     packet = skb.packet
-    if packet.is_later_fragment or (not packet.checksum_ok and packet.proto in _VERIFIED and hook is not Hook.OUTPUT):
+    if packet.is_later_fragment or (not packet.checksum_ok and packet.proto in _VERIFIED):
         return None
     if reject_with == "tcp-reset":
         return _reset(skb, router)
@@ -105,10 +107,9 @@ def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 
         payload=quote,
     )
     reply = _belonging(skb, answer, router, Socket(has_file=False))
-    if not v4 and skb.in_iface and packet.src >> 118 == _LINK_LOCAL:
-        # A link-local sender is only there where its packet came in (icmp6_send in net/ipv6/icmp.c).
-        return dataclasses.replace(reply, out_iface=skb.in_iface)
-    return reply
+    # A link-local sender is only there where its packet came in (icmp6_send in net/ipv6/icmp.c).
+    linked = not v4 and packet.src >> 118 == _LINK_LOCAL
+    return dataclasses.replace(reply, unsourced=source != packet.dst, out_iface=skb.in_iface or None if linked else None)
 
 
 def _may_answer(skb: Skb) -> bool:
@@ -120,13 +121,22 @@ def _may_answer(skb: Skb) -> bool:
         return False
     if packet.family is IPFamily.V4:
         if packet.proto == ICMP:
-            return packet.transport is None and packet.icmp_type <= 18 and packet.icmp_type not in ICMP_QUOTING
+            kind = _icmp_type(packet)
+            return kind is not None and kind <= 18 and kind not in ICMP_QUOTING
         return packet.src != 0 and packet.src >> 28 != 14
     if packet.src == 0 or packet.src >> 120 == 0xFF or packet.dst >> 120 == 0xFF:
         return False
     if packet.proto == ICMPV6:
-        return packet.transport is None and packet.icmp_type in ICMPV6_INFORMATIONAL
+        kind = _icmp_type(packet)
+        return packet.is_fragment if kind is None else kind in ICMPV6_INFORMATIONAL
     return True
+
+
+def _icmp_type(packet: Packet) -> int | None:
+    """The type of an ICMP message, which is there even when its header is cut short behind it."""
+    if packet.transport is None:
+        return packet.icmp_type
+    return packet.transport[0] if packet.transport else None
 
 
 def _reset(skb: Skb, router: Router) -> Reply | None:

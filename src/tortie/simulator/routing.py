@@ -61,14 +61,17 @@ def without_routes(run: Run, skb: Skb, router: Router, decisions: tuple[RouteDec
 
 def reroute(run: Run, skb: Skb, router: Router, why: str) -> None:
     """Routes a local packet again (spec: netfilter 2.5); raises `Ended` when there is no way for it now."""
-    decision = choose_route(run, skb, route_local_packet(run, skb, router), f"re-route: {why}")
+    decision = choose_route(run, skb, route_local_packet(run, skb, router, again=True), f"re-route: {why}")
     if decision.kind not in _PASSING:
         raise refused_output(decision)
     skb.route = decision
 
 
-def route_local_packet(run: Run, skb: Skb, router: Router) -> tuple[RouteDecision, ...]:
-    """The ways for a packet that the node sends, with what its socket and mark say."""
+def route_local_packet(run: Run, skb: Skb, router: Router, *, again: bool = False) -> tuple[RouteDecision, ...]:
+    """The ways for a packet that the node sends, with what its socket and mark say.
+
+    Asked `again`, the kernel looks at neither protocol nor ports (ip_route_me_harder, ip6_route_me_harder).
+    """
     packet = skb.packet
     found = router.route_output(
         packet.dst,
@@ -77,9 +80,9 @@ def route_local_packet(run: Run, skb: Skb, router: Router) -> tuple[RouteDecisio
         tos=packet.tos,
         out_iface=skb.bound_iface,
         uid=skb.socket.uid if skb.socket is not None else None,
-        proto=packet.proto,
-        sport=packet.sport,
-        dport=packet.dport,
+        proto=0 if again else packet.proto,
+        sport=0 if again else packet.sport,
+        dport=0 if again else packet.dport,
     )
     return without_routes(run, skb, router, found)
 

@@ -35,9 +35,10 @@ class Skb:
     """One packet in flight; interface names are empty where the hook has no such device."""
 
     __slots__ = (
-        "assumed_state", "balanced", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "forwarded", "frame_type",
-        "hook", "in_iface", "local_output", "mac_source", "mark", "out_iface", "packet", "phys_in", "phys_out", "route",
-        "session", "socket", "socket_known", "template", "untracked", "zone_original", "zone_reply",
+        "assumed_state", "balanced", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "forwarded",
+        "frame_type", "hook", "in_iface", "largest_fragment", "local_output", "mac_source", "mark", "out_iface", "packet",
+        "phys_in", "phys_out", "queued", "route", "session", "socket", "socket_known", "template", "untracked",
+        "zone_original", "zone_reply",
     )  # fmt: skip
 
     def __init__(self, packet: Packet, session: Session, *, in_iface: str | None = "", mark: int = 0) -> None:
@@ -78,6 +79,10 @@ class Skb:
         self.template: CtTarget | None = None
         """What a CT rule asked for the connection this packet may open; only the first such rule counts (xt_CT.c)."""
         self.untracked = False
+        self.queued = False
+        """A queue has just taken the packet inside the nat table."""
+        self.largest_fragment = 0
+        """Bytes of the longest fragment this packet was put together from; 0 for a packet that came whole."""
         self.zone_original = 0
         self.zone_reply = 0
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tortie.net.address import IPFamily, format_address
-from tortie.netfilter.hook import Hook
+from tortie.netfilter.hook import Hook, TableName
 from tortie.netfilter.target import (
     Dnat,
     Masquerade,
@@ -76,11 +76,10 @@ def compile_terminal(target: Target, context: Context) -> Terminal | None:
         case Netmap(net):
             return _netmap(net.value, net.mask, context.family)
         case Nfqueue():
-            return _queue(
-                f"queue {target.low}" if target.low == target.high else f"queues {target.low}-{target.high}", target.bypass
-            )
+            name = f"queue {target.low}" if target.low == target.high else f"queues {target.low}-{target.high}"
+            return _queue(name, target.bypass, context)
         case Queue():
-            return _queue("the queue", False)
+            return _queue("the queue", False, context)
         case TproxyTarget():
             return _tproxy(target)
         case TeeTarget():
@@ -193,7 +192,8 @@ def _netmap(value: int, mask: int, family: IPFamily) -> Terminal:
 # --- queues, sockets, copies -------------------------------------------------------------------------------------
 
 
-def _queue(what: str, bypass: bool) -> Terminal:
+def _queue(what: str, bypass: bool, context: Context) -> Terminal:
+    in_nat = context.place[0] == TableName.NAT.value
     if bypass:
         conditions = (f"{what}: nobody listens, or the program accepts", f"{what}: a program drops the packet")
     else:
@@ -202,6 +202,7 @@ def _queue(what: str, bypass: bool) -> Terminal:
     def run_target(run: Run, skb: Skb, hook: Hook, subject: str) -> End:
         choice = Choice(DoubtKind.UNKNOWN, subject, ("accept", "drop"), conditions)
         number = run.chooser.choose(choice)
+        skb.queued = in_nat
         # A queue takes the packet from its sender, whatever becomes of it then (nf_queue in nf_queue.c).
         return End(conditions[number], Verdict.DROP if number else None, errno=None)
 

@@ -23,6 +23,7 @@ from tortie.net.address import IPFamily, format_address
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_TAP, _IFF_NO_PI = 0x1, 0x2, 0x1000
 _SO_MARK = 36
+_NEIGHBOUR_HOP_LIMIT = 255
 _FREEBIND = {IPFamily.V4: (socket.IPPROTO_IP, 15), IPFamily.V6: (socket.IPPROTO_IPV6, 78)}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _AF = {IPFamily.V4: socket.AF_INET, IPFamily.V6: socket.AF_INET6}
@@ -69,11 +70,11 @@ class Tun:
 
 
 def is_noise(data: bytes) -> bool:
-    """True for what a node says by itself: neighbour discovery, MLD (also behind a hop-by-hop header), IGMP."""
+    """True for what a node says by itself: neighbour discovery, MLD (behind a hop-by-hop header), IGMP."""
     if data[0] >> 4 == 4:
         return data[9] == socket.IPPROTO_IGMP and data[16] >> 4 == 14
     if data[6] == socket.IPPROTO_ICMPV6:
-        return 130 <= data[40] <= 136 or data[40] == 143
+        return 133 <= data[40] <= 136 and data[7] == _NEIGHBOUR_HOP_LIMIT
     return data[6] == 0 and len(data) > 48 and data[40] == socket.IPPROTO_ICMPV6 and data[48] in (130, 131, 132, 143)
 
 
@@ -97,6 +98,9 @@ class LocalSender:
         source = int.from_bytes(data[at : at + width], "big")
         target = int.from_bytes(data[at + width : at + 2 * width], "big")
         try:
+            if source == 0:
+                # The kernel would fill in a source of its own.
+                raise CannotBind("no source")
             raw = self._socket(family, uid, gid, device, source if bound else 0)
             raw.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark)
             # Routing knows the socket's TOS, not the header's.

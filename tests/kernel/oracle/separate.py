@@ -211,7 +211,7 @@ def assign_departures(departures: Sequence[tuple[str, bytes]], walks: Sequence[K
     copies = [walk for walk in walks[1:] if walk.origin is Origin.COPY]
     found = []
     of_datagram: dict[bytes, Origin] = {}
-    copied = [copy.last for copy in copies if copy.last is not None]
+    copied = [(copy.last, _last_device(copy)) for copy in copies if copy.last is not None]
     for iface, data in departures:
         kind = packet_kind(data)
         origin = Origin.MADE
@@ -221,10 +221,10 @@ def assign_departures(departures: Sequence[tuple[str, bytes]], walks: Sequence[K
         elif kind is Kind.LATER_FRAGMENT or kind is own_kind or (own_kind is Kind.LATER_FRAGMENT and kind is Kind.OTHER):
             origin = Origin.INJECTED
             other_way = any(_last_device(copy) == iface for copy in copies) and _last_device(own) != iface
-            if data in copied or other_way:
+            if (data, iface) in copied or other_way:
                 # Copies are not translated: they leave as they were last seen.
                 origin = Origin.COPY
-                copied = [last for last in copied if last != data]
+                copied = [one for one in copied if one != (data, iface)]
         elif own_kind is None:
             origin = Origin.INJECTED
         of_datagram[datagram] = origin
