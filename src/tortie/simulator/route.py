@@ -36,6 +36,7 @@ from tortie.simulator.route_v4 import Routing4
 from tortie.simulator.route_v6 import Routing6
 from tortie.simulator.setting import Setting, Settings
 from tortie.simulator.source_address import needs_device, redirect_v4, redirect_v6
+from tortie.simulator.source_check import dissect
 
 __all__ = ["RouteDecision", "RouteKind", "Router"]
 
@@ -93,10 +94,9 @@ class Router:
         if in_iface is None:
             return (unknown("the input interface is not known"),)
         looks = self._looks
-        ports = looks.ports and (packet.proto, packet.sport, packet.dport, packet.is_fragment, packet.transport is None)
         key = (
             packet.dst, packet.src, in_iface, frame_type, packet.proto == IGMP, mark if looks.mark else 0,
-            packet.tos if looks.tos else 0, ports,
+            packet.tos if looks.tos else 0, looks.ports and dissect(packet),
         )  # fmt: skip
         found = self._input_cache.get(key)
         if found is None:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from tortie.net.address import IPFamily, format_address
 from tortie.net.node import RouteType
 from tortie.net.packet import Packet
-from tortie.net.protocol import PORT_PROTOCOLS
+from tortie.net.protocol import AH, PORT_PROTOCOLS
+from tortie.net.wire import FRAGMENT
 from tortie.simulator.device import LOOPBACK, Devices
 from tortie.simulator.policy import Flow, Policy4
 from tortie.simulator.route_maker import RouteMaker
@@ -37,10 +38,22 @@ class Checked:
 
 
 def dissect(packet: Packet) -> tuple[int, int, int]:
-    """Protocol and ports as input routing reads them for policy rules: no ports from fragments."""
-    if packet.is_fragment or packet.transport is not None or packet.proto not in PORT_PROTOCOLS:
+    """Protocol and ports as input routing reads them for policy rules (__skb_flow_dissect in net/core/flow_dissector.c).
+
+    No ports from fragments, not even from the first or a lone one; an AH header hides what is behind it.
+    """
+    for number, _ in packet.extensions:
+        if number == AH:
+            return AH, 0, 0
+        if number == FRAGMENT:
+            return packet.proto, 0, 0
+    if packet.is_fragment or packet.proto not in PORT_PROTOCOLS:
         return packet.proto, 0, 0
-    return packet.proto, packet.sport, packet.dport
+    if packet.transport is None:
+        return packet.proto, packet.sport, packet.dport
+    if len(packet.transport) < 4:
+        return packet.proto, 0, 0
+    return packet.proto, int.from_bytes(packet.transport[:2], "big"), int.from_bytes(packet.transport[2:4], "big")
 
 
 class SourceCheck:
