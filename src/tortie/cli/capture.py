@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tortie.cli.arrival import check_interface, infer_interface, is_own_address, usual_frame_type
 from tortie.cli.edit import apply_edits
@@ -26,7 +26,7 @@ from tortie.net.packet import Packet, describe_packet
 from tortie.net.pcap import Frame, parse_capture
 from tortie.simulator.document import SCHEMA, Document, brief_document, walk_document
 from tortie.simulator.summary import Naming, read_naming
-from tortie.simulator.trace import DecidedBy, Disposition, Verdict, Walk
+from tortie.simulator.trace import DecidedBy, Disposition, Trace, Verdict, Walk
 from tortie.simulator.walk import Arrival, Node, walk
 
 LEAVING = "already leaving this node"
@@ -136,7 +136,8 @@ def trace_frames(
 
 # --- summing up --------------------------------------------------------------------------------------------------
 
-_Fate = tuple[Verdict, Disposition, DecidedBy]
+_Fate = tuple[Verdict, Disposition, DecidedBy, str]
+"""The last is the device a packet leaves by."""
 
 
 @dataclass(slots=True)
@@ -165,7 +166,8 @@ class Tally:
             return
         self.remarked += bool(traced.remark)
         trace = traced.walk.trace
-        key = (traced.walk.verdict, trace.disposition, trace.decided_by)
+        device = trace.out.iface if trace.out is not None else ""
+        key = (traced.walk.verdict, trace.disposition, trace.decided_by, device)
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = _Group(traced, traced.walk)
@@ -180,10 +182,10 @@ def tally_lines(tally: Tally, naming: Naming, name: str) -> Iterator[Line]:
     """The summary: what did not get through first, then by number."""
     yield plain(f"{name}: {tally.total} frames, {tally.total - tally.left_out.total()} walked", style=Style.HEAD)
     fates = sorted(tally.groups.items(), key=lambda item: (_ORDER.index(item[0][0]), -item[1].count))
-    for (verdict, _, _), group in fates:
+    for (verdict, *_), group in fates:
         yield Line()
         label = f"{group.count:>8}  {verdict.value:<8}"
-        yield Line(((label, VERDICT_STYLES[verdict]), *outcome_line(group.walk.trace, naming).pieces), hang=18)
+        yield Line(((label, VERDICT_STYLES[verdict]), *outcome_line(_unchanged(group.walk.trace), naming).pieces), hang=18)
         first = f"first: packet {group.first.number}, {describe_packet(group.walk.trace.packet)}"
         yield plain(first, indent=18, style=Style.FAINT)
     if tally.left_out or tally.remarked:
@@ -196,6 +198,14 @@ def tally_lines(tally: Tally, naming: Naming, name: str) -> Iterator[Line]:
     if tally.remarked:
         text = "  walked though the capture cut them short; missing bytes count as zeros"
         yield Line(((f"{tally.remarked:>8}", Style.FAINT), (text, Style.PLAIN)))
+
+
+def _unchanged(trace: Trace) -> Trace:
+    """The outcome without the addresses that NAT gave this one packet, which the others of its fate do not share."""
+    if trace.out is None:
+        return trace
+    out = replace(trace.out, packet=trace.packet, random_sport=None, random_dport=None)
+    return replace(trace, out=out)
 
 
 def run_capture(request: TraceRequest) -> int:

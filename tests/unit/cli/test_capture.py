@@ -170,3 +170,15 @@ def test_many_reasons_are_summed_up(node: Path, capture: Path) -> None:
     lost = [frame(f"tcp 192.0.2.{number}:7 10.1.0.9:80") for number in range(1, 15)]
     found = tortie("-n", node, "--pcap", written(capture, *lost))
     assert "4  left out  for other reasons" in found.stdout
+
+
+def test_fates_differ_by_the_device_left_by_but_not_by_translated_addresses(node: Path, capture: Path) -> None:
+    masquerade = "-t nat -A POSTROUTING -j MASQUERADE"
+    rules = (node / "iptables-save").read_text()
+    chains = "".join(f":{name} ACCEPT [0:0]\n" for name in ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"))
+    (node / "iptables-save").write_text(f"{rules}*nat\n{chains}COMMIT\n")
+    two = [frame(f"tcp 10.0.0.{number}:7 10.1.0.9:80") for number in (5, 6)]
+    back = frame("tcp 10.1.0.9:7 10.0.0.5:80", SERVER, ETH1)
+    found = tortie("-n", node, "--pcap", written(capture, *two, back), "--edit", masquerade)
+    lines = [line.partition(":")[0] for line in found.stdout.splitlines() if "ACCEPT" in line]
+    assert lines == ["       2  ACCEPT  FORWARDED out of eth1", "       1  ACCEPT  FORWARDED out of eth0"]
