@@ -48,7 +48,7 @@ class TrackingOptions:
 def packet_tuple(packet: Packet) -> ConnTuple | None:
     """The tuple of a packet, or None when its transport header is too short to have one."""
     proto = packet.proto
-    if packet.is_later_fragment:
+    if packet.is_later_fragment or _leads_nowhere(packet):
         return None
     if proto in _KEYED_BY_PORTS:
         if packet.transport is not None:
@@ -63,6 +63,11 @@ def packet_tuple(packet: Packet) -> ConnTuple | None:
     if proto == GRE:
         return ConnTuple(packet.family, proto, packet.src, packet.dst, 0, _call_id(packet.transport or b"") or 0)
     return ConnTuple(packet.family, proto, packet.src, packet.dst)
+
+
+def _leads_nowhere(packet: Packet) -> bool:
+    """True when IPv6 headers end without a transport protocol (get_l4proto in nf_conntrack_core.c)."""
+    return packet.family is IPFamily.V6 and (packet.proto in EXTENSION_HEADERS or packet.proto == _NO_NEXT_HEADER)
 
 
 def _tuple_of_cut_header(packet: Packet, there: bytes) -> ConnTuple | None:
@@ -155,7 +160,7 @@ def _malformed(packet: Packet, options: TrackingOptions, check_checksum: bool) -
         short = packet.proto in _KEYED_BY_PORTS or packet.proto == (ICMP if packet.family is IPFamily.V4 else ICMPV6)
         if short:
             return "the transport header is cut short"
-        if packet.family is IPFamily.V6 and (packet.proto in EXTENSION_HEADERS or packet.proto == _NO_NEXT_HEADER):
+        if _leads_nowhere(packet):
             return "the headers do not lead to a transport protocol"
         if packet.proto == GRE and _call_id(packet.transport) is None:
             return "enhanced GRE with something else than PPP inside"

@@ -305,7 +305,7 @@ def _nat_stage(node: FamilyNode, tables: tuple[CompiledTable, ...], hook: Hook) 
         before = skb.packet
         if before.is_icmp and skb.ct_state is CtState.RELATED and _quotes(before):
             if translate_error(skb, manipulation) is None:
-                text = "an ICMP redirect may not touch a translated connection"
+                text = "NAT cannot rewrite this ICMP error: a redirect, a wrong checksum or too short a quote"
                 raise Ended(Verdict.DROP, DecidedBy(Cause.NAT, text, hook), errno="EPERM")
         else:
             if skb.ct_state is not CtState.ESTABLISHED and not is_decided(connection, manipulation):
@@ -314,7 +314,9 @@ def _nat_stage(node: FamilyNode, tables: tuple[CompiledTable, ...], hook: Hook) 
                 run.session.remove(connection)
                 text = f"masqueraded for {connection.masquerade_iface}, but the packet leaves by {skb.out_iface}"
                 raise Ended(Verdict.DROP, DecidedBy(Cause.NAT, text, hook), errno="EPERM")
-            translate(skb, manipulation)
+            if translate(skb, manipulation) is None:
+                text = "the header is too short to be rewritten"
+                raise Ended(Verdict.DROP, DecidedBy(Cause.NAT, text, hook), errno="EPERM")
         after = skb.packet
         if after is before:
             return

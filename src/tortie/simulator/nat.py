@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
-from tortie.net.protocol import ICMP, ICMPV6, PORT_PROTOCOLS
+from tortie.net.protocol import GRE, ICMP, ICMPV6, PORT_PROTOCOLS
 from tortie.netfilter.conntrack import ConnTuple
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState, Direction
@@ -28,6 +28,7 @@ from tortie.simulator.skb import Skb
 from tortie.simulator.tracking_table import ICMP_REDIRECT
 
 MOST_TRIES = 128
+_GRE_HEADER = 8
 _MASK32 = 0xFFFFFFFF
 
 
@@ -304,8 +305,12 @@ def _changes(connection: Connection, manipulation: Manipulation, direction: Dire
     return connection.src_nat if source_side else connection.dst_nat
 
 
-def translate(skb: Skb, manipulation: Manipulation) -> bool:
-    """Rewrites a packet of a translated connection at one hook; returns whether it changed."""
+def translate(skb: Skb, manipulation: Manipulation) -> bool | None:
+    """Rewrites a packet of a translated connection at one hook.
+
+    Returns whether it changed, or None when the kernel drops it: a GRE header too short to be rewritten (gre_manip_pkt in
+    nf_nat_proto.c).
+    """
     connection = skb.connection
     assert connection is not None
     if not _changes(connection, manipulation, skb.ct_direction):
@@ -313,6 +318,8 @@ def translate(skb: Skb, manipulation: Manipulation) -> bool:
     target = invert_tuple(connection.reply if skb.ct_direction is Direction.ORIGINAL else connection.original)
     assert target is not None
     before = skb.packet
+    if before.proto == GRE and len(before.transport or b"") < _GRE_HEADER:
+        return None
     skb.packet = _rewrite(before, manipulation, target)
     return skb.packet != before
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from tortie.net.address import IPFamily, format_address
+from tortie.net.node import RouteType
 from tortie.net.packet import Packet
 from tortie.net.wire import HOP_BY_HOP
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState
+from tortie.simulator.conntrack import is_icmp_error
 from tortie.simulator.device import LOOPBACK
 from tortie.simulator.fragment import collect_fragment
 from tortie.simulator.hooks import FamilyNode
@@ -40,6 +42,7 @@ _NOT_NEIGHBOUR = (1, 2)
 _REDIRECT = (5, 1)
 _SOURCE_ROUTES = {131, 137}
 _INTERFACE_LOCAL = 1
+_POINT_TO_POINT = 127
 _PAD_1, _PAD_N, _MOST_PADDING = 0, 1, 5
 
 
@@ -366,11 +369,12 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
         # The copy's way is looked up with neither its source nor its mark (nf_dup_ipv4_route, nf_dup_ipv6_route).
         tos = packet.tos if packet.family is IPFamily.V4 else 0
         towards = node.router.route_output(reply.gateway, 0, tos=tos, out_iface=reply.out_iface)
-    elif reply.unsourced:
+    elif is_icmp_error(packet):
         kind = packet.icmp_type << 8 | packet.icmp_code
         found = node.router.route_output(
-            packet.dst, 0, mark=skb.mark, tos=packet.tos, out_iface=reply.out_iface, uid=0, proto=packet.proto, sport=kind
-        )
+            packet.dst, 0 if reply.unsourced else packet.src, mark=skb.mark, tos=packet.tos, out_iface=reply.out_iface,
+            uid=0, proto=packet.proto, sport=kind,
+        )  # fmt: skip
         towards = without_routes(run, skb, node.router, found)
     else:
         return send(run, skb, node)
@@ -378,4 +382,16 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
     decision = choose_route(run, skb, towards, "output")
     if not passes(decision):
         raise refused_output(decision)
+    if reply.gateway is None and packet.family is IPFamily.V6 and _leads_to_anycast(decision, packet.dst):
+        text = "no error is sent to an anycast address"
+        raise Ended(Verdict.DROP, DecidedBy(Cause.ROUTE, text))
     return send_routed(run, skb, node, decision)
+
+
+def _leads_to_anycast(decision: RouteDecision, address: int) -> bool:
+    """Anycast addresses, own ones and the zero addresses of links (ipv6_anycast_destination)."""
+    route = decision.route
+    if route is None:
+        return False
+    on_link = decision.gateway is None and route.prefix.length < _POINT_TO_POINT and route.prefix.network.address == address
+    return on_link or route.type is RouteType.ANYCAST

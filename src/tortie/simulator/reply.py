@@ -23,7 +23,7 @@ from tortie.netfilter.target import TeeTarget
 from tortie.simulator.connection import Connection
 from tortie.simulator.route import RouteKind, Router
 from tortie.simulator.skb import Skb, Socket
-from tortie.simulator.tracking_table import ICMP_QUOTING, ICMPV6_INFORMATIONAL
+from tortie.simulator.tracking_table import ICMPV6_INFORMATIONAL
 
 REJECT_CODES: dict[str, tuple[int, int]] = {
     "icmp-net-unreachable": (3, 0),
@@ -50,6 +50,8 @@ _LINK_LOCAL = 0x3FA
 """The first ten bits of fe80::/10."""
 _PRECEDENCE_CONTROL = 0xC0
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
+_ANSWERABLE = frozenset({0, 8, 13, 14, 15, 16, 17, 18})
+"""ICMP types that are no errors (icmp_pointers in net/ipv4/icmp.c)."""
 _VERIFIED = frozenset({TCP, UDP, ICMP, ICMPV6})
 
 
@@ -115,18 +117,18 @@ def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 
 def _may_answer(skb: Skb) -> bool:
     """False for packets that no ICMP error may be sent about (RFC 1122 section 3.2.2)."""
     packet = skb.packet
-    if packet.is_later_fragment or skb.frame_type not in ("unicast", None):
+    if skb.frame_type not in ("unicast", None) or (packet.is_later_fragment and packet.family is IPFamily.V4):
         return False
     if skb.route is not None and skb.route.kind in (RouteKind.BROADCAST, RouteKind.MULTICAST):
         return False
     if packet.family is IPFamily.V4:
         if packet.proto == ICMP:
             kind = _icmp_type(packet)
-            return kind is not None and kind <= 18 and kind not in ICMP_QUOTING
+            return kind in _ANSWERABLE
         return packet.src != 0 and packet.src >> 28 != 14
     if packet.src == 0 or packet.src >> 120 == 0xFF or packet.dst >> 120 == 0xFF:
         return False
-    if packet.proto == ICMPV6:
+    if packet.proto == ICMPV6 and not packet.is_later_fragment:
         kind = _icmp_type(packet)
         return packet.is_fragment if kind is None else kind in ICMPV6_INFORMATIONAL
     return True

@@ -93,8 +93,8 @@ def _queue(of: MatchDraw) -> DrawnTarget:
 
 
 def _tee(of: MatchDraw) -> DrawnTarget | None:
-    if not of.place.has_input or of.place.backend is Backend.NFT:
-        # Copies of the node's own answers could not be told from the answers; nft shows too little of copies.
+    if not of.place.only(Hook.FORWARD) or of.place.backend is Backend.NFT:
+        # Copies of the node's own packets could not be told from them; nft shows too little of copies.
         return None
     hosts = of.world.addresses[of.place.family].hosts
     return DrawnTarget(f"-j TEE --gateway {hosts[of.draw.one(list(hosts))][-1]}")

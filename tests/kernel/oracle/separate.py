@@ -89,6 +89,8 @@ def separate(
     kind = packet_kind(injected)
     if legacy and legacy[0].step.hook is start:
         kind = packet_kind(legacy[0].data or b"")
+    elif nft and nft[0].step.hook is start and nft[0].data is not None and not _has_extensions(nft[0].data):
+        kind = packet_kind(nft[0].data)
     groups = _legacy_groups(legacy, kind, local)
     if nft is None:
         return tuple(_walk(group, group.steps) for group in groups)
@@ -117,27 +119,39 @@ def _walk(group: _Group, steps: tuple[KernelStep, ...]) -> KernelWalk:
 def _legacy_groups(sightings: Sequence[Sighting], own_kind: Kind, local: bool) -> list[_Group]:
     own = _Group(Origin.INJECTED, own_kind)
     others: list[_Group] = []
+    closed: set[int] = set()
     for sighting in sightings:
         kind = packet_kind(sighting.data or b"")
-        copy = _in_copy(others, sighting)
+        copy = _in_copy([group for group in others if id(group) not in closed], sighting)
         if kind is not own.kind:
             _made(others, kind, sighting).sightings.append(sighting)
         elif copy is None and sighting.step.hook is Hook.OUTPUT and (not local or _has_left_output(own)):
             others.append(_Group(Origin.COPY, kind, [sighting]))
         else:
+            if copy is None:
+                # A copy is made and gone before its original goes on.
+                closed.update(id(group) for group in others if group.origin is Origin.COPY)
             (copy or own).sightings.append(sighting)
     return [own, *others]
 
 
 def _made(groups: list[_Group], kind: Kind, sighting: Sighting) -> _Group:
     """The newest packet of a kind, or a new one when this sighting starts another packet of that kind."""
+    icmp_type = _icmp_type(sighting)
     for group in reversed(groups):
-        if group.kind is kind and group.origin is Origin.MADE:
+        if group.kind is kind and group.origin is Origin.MADE and _icmp_type(group.sightings[0]) == icmp_type:
             if sighting.step.hook is Hook.OUTPUT and _has_left_output(group):
                 break
             return group
     groups.append(_Group(Origin.MADE, kind))
     return groups[-1]
+
+
+def _icmp_type(sighting: Sighting) -> int | None:
+    """What tells two ICMP errors about one packet apart: a redirect and an unreachable, say."""
+    data = sighting.data or b""
+    at = (data[0] & 15) * 4 if data and data[0] >> 4 == 4 else 40
+    return data[at] if packet_kind(data) is Kind.ICMP_ERROR and len(data) > at else None
 
 
 def _has_left_output(group: _Group) -> bool:
