@@ -9,8 +9,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
-from tortie.codec.open_table import OpenTable
+from tortie.codec.open_table import OpenTable, is_builtin
 from tortie.codec.placement import check_rule, check_table
 from tortie.codec.specification import Line, build_specification, read_line
 from tortie.net.address import IPFamily
@@ -37,11 +38,15 @@ def apply_command(ruleset: Ruleset, command: str) -> Ruleset:
     or only prints.
     """
     line = read_line(_split_command(ruleset, command), ruleset.family)
+    if line.other_family:
+        raise InvalidInput(f"the command is not meant for IPv{ruleset.family.value} rules")
     name = _TABLES.get(line.table or "filter")
     if name is None:
         raise InvalidInput(f"unknown table {line.table!r}", remedy=f"tables are {', '.join(_TABLES)}")
     old = ruleset.tables.get(name)
     table = OpenTable.of(old) if old is not None else OpenTable.fresh(name)
+    if is_builtin(name, line.chain):
+        table.declare_builtin_chains()
     apply_line(table, line, ruleset.backend)
     new = table.close()
     check_table(new, ruleset.family, ruleset.backend)
@@ -154,20 +159,29 @@ def _as_kept(rule: Rule, backend: Backend) -> Rule:
 
 
 def _as_nft_keeps(match: Match) -> Match | None:
-    """The match without inverted tests that cover everything, of which nft keeps no trace; None when nothing is left."""
+    """The match as nft keeps it: tests that cover everything leave no trace; None when nothing is left (1.8.9)."""
     if isinstance(match, LimitMatch) and match.burst == 0:
         return replace(match, burst=5)
     if not isinstance(match, TcpMatch | UdpMatch):
         return match
-    lost = [
-        item.name
-        for item in fields(match)
-        if isinstance(test := getattr(match, item.name), Test) and test.inverted and test.value in _EVERYTHING
-    ]
-    if not lost:
-        return match
-    left = replace(match, **dict.fromkeys(lost))  # type: ignore[arg-type]
-    return None if left == type(match)() else left
+    kept = {item.name: _kept_test(getattr(match, item.name)) for item in fields(match)}
+    left = type(match)(**kept)
+    return None if left == type(match)() != match else left
+
+
+def _kept_test(test: Test[Any] | None) -> Test[Any] | None:
+    """A port or flag test in nft's form: nothing for all ports, and a range at one end turned round instead of inverted."""
+    if test is None or not test.inverted:
+        return test
+    match test.value:
+        case IntRange(0, 65535) | TcpFlagsTest(0, 0):
+            return None
+        case IntRange(0, high) if high > 0:
+            return Test(IntRange(high + 1, 65535))
+        case IntRange(low, 65535) if low < 65535:
+            return Test(IntRange(0, low - 1))
+        case _:
+            return test
 
 
 def _merged(matches: Iterable[Match]) -> tuple[Match, ...]:
@@ -191,7 +205,6 @@ def _given(match: Match) -> set[str]:
 
 
 _LEGACY_NFLOG_PREFIX = 63
-_EVERYTHING = (IntRange(0, 65535), TcpFlagsTest(0, 0))
 
 
 def _check_interfaces(line: Line) -> None:

@@ -252,6 +252,21 @@ HOST = Kind(read_host, lambda value, family: format_address(family, value))
 """One address, held as an integer."""
 
 
+def _spell_out(text: str) -> str:
+    """An IPv4 address with all four parts: numbers in C's notations, missing bytes zero or taken from a large last part."""
+    parts = text.split(".")
+    if len(parts) > 4 or not all(part[:1].isdigit() for part in parts):
+        return text
+    *heads, last = [read_number(part) for part in parts]
+    if last > 255:
+        if last >> 8 * (5 - len(parts)):
+            raise InvalidInput(f"not an IP address: {text!r}")
+        heads += last.to_bytes(5 - len(parts), "big")
+    else:
+        heads += [last, *[0] * (4 - len(parts))]
+    return ".".join(map(str, heads))
+
+
 _NO_BITS = {"0", "0.0.0.0", "::", "00"}  # noqa: S104
 
 
@@ -266,10 +281,7 @@ def read_net(text: str, family: IPFamily) -> AddressMask:
     if family is IPFamily.V4 and ":" in head and head.lower().startswith("::ffff:"):
         text = head[7:] + slash + tail
     if family is IPFamily.V4 and ":" not in text:
-        parts = head.split(".")
-        if len(parts) <= 4 and all(part.isascii() and part.isdigit() for part in parts):
-            numbers = [read_number(part, 0, 255) for part in parts]
-            text = ".".join(map(str, [*numbers, 0, 0, 0][:4])) + slash + tail
+        text = _spell_out(head) + slash + tail
     net = parse_address_mask(text)
     _require(family, net.family, text)
     return net

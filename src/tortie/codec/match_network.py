@@ -335,8 +335,15 @@ _U32_OPERATION = re.compile(r"\s*(&|<<|>>|@)\s*(0[xX][0-9a-fA-F]+|\d+)")
 _U32_NUMBER = re.compile(r"\s*(0[xX][0-9a-fA-F]+|\d+)")
 
 
+_U32_LIMIT = 10
+"""Tests, and operators, locations and ranges of one test (linux/netfilter/xt_u32.h)."""
+
+
 def _read_u32(text: str, family: IPFamily) -> tuple[U32Test, ...]:
-    return tuple(_read_u32_test(part) for part in text.split("&&"))
+    tests = tuple(_read_u32_test(part) for part in text.split("&&"))
+    if len(tests) > _U32_LIMIT:
+        raise InvalidInput(f"u32 has up to {_U32_LIMIT} tests")
+    return tests
 
 
 def _read_u32_test(text: str) -> U32Test:
@@ -356,6 +363,10 @@ def _read_u32_test(text: str) -> U32Test:
         low, joint, high = part.strip().partition(":")
         bottom = read_number(low.strip())
         ranges.append(IntRange(bottom, read_number(high.strip()) if joint else bottom))
+    if len(operations) >= _U32_LIMIT or len(ranges) > _U32_LIMIT:
+        raise InvalidInput(f"u32 has up to {_U32_LIMIT} numbers on each side of a test")
+    if any(sign in ("<<", ">>") and operand > 31 for sign, operand in operations):
+        raise InvalidInput(f"u32 shifts by up to 31 bits: {location!r}")
     return U32Test(read_number(first[1]), tuple(operations), tuple(ranges))
 
 
@@ -497,7 +508,10 @@ def _read_header_options(text: str, family: IPFamily) -> tuple[tuple[int, int | 
     for part in text.split(","):
         kind, joint, length = part.partition(":")
         size = read_number(length, 0, 255) if joint else None
-        found.append((read_number(kind, 0, 255), None if size == 255 else size))
+        option = read_number(kind, 0, 255)
+        if option == 0 and joint:
+            raise InvalidInput("the option Pad1 has no length")
+        found.append((option, None if size == 255 else size))
     if len(found) > 16:
         raise InvalidInput(f"too many header options: {len(found)}, 16 at most")
     return tuple(found)

@@ -276,12 +276,13 @@ _CONNLABEL = Extension(
 
 
 def _read_connbytes(text: str, family: IPFamily) -> tuple[int, int | None]:
+    """`low:high`; a highest number that is left out, the largest there is, or zero as the lowest one means no limit."""
     low, joint, high = text.partition(":")
     top = (1 << 64) - 1
-    first, last = read_number(low, 0, top) if low else 0, read_number(high, 0, top) if high else None
-    if (not low and not joint) or (last is not None and first > last):
+    first, last = read_number(low, 0, top) if low else 0, read_number(high, 0, top) if high else top
+    if (not low and not joint) or first > last:
         raise InvalidInput(f"not a range: {text!r}")
-    return first, last
+    return first, None if last in (0, top) else last
 
 
 _CONNBYTES = Extension(
@@ -428,7 +429,7 @@ _HASHLIMIT_REST = (
     plain("hashlimit-srcmask", number(0, 128), "source_mask"),
     plain("hashlimit-dstmask", number(0, 128), "destination_mask"),
     plain("hashlimit-rate-match", None, "rate_match"),
-    plain("hashlimit-rate-interval", number(), "rate_interval"),
+    plain("hashlimit-rate-interval", number(1), "rate_interval"),
 )
 
 
@@ -436,12 +437,13 @@ def _build_hashlimit(given: Sequence[Given], family: IPFamily) -> HashlimitMatch
     filled: dict[str, Any] = {}
     rate: HashRate | None = None
     burst: str | None = None
+    counted = any(item.option.name == "hashlimit-rate-match" for item in given)
     for item in given:
         name = item.option.name
         if name in _HASHLIMIT_RATES:
             if rate is not None:
                 raise InvalidInput("hashlimit takes one rate")
-            rate = read_hash_rate(item.argument)
+            rate = read_hash_rate(item.argument, counted=counted)
             filled |= {"rate": rate.text, "above": (name == "hashlimit-above") is not item.inverted}
         elif name == "hashlimit-burst":
             burst = item.argument
@@ -467,6 +469,10 @@ def _drop_hashlimit_defaults(filled: dict[str, Any], rate: HashRate, family: IPF
             del filled[key]
     if not filled.get("rate_match"):
         filled.pop("rate_interval", None)
+    elif rate.bytes is None:
+        filled.setdefault("rate_interval", rate.unit_ms // 1000)
+    if filled.get("rate_interval") == 1:
+        del filled["rate_interval"]
 
 
 def _take_apart_hashlimit(value: HashlimitMatch, family: IPFamily) -> Iterable[str | None]:

@@ -6,6 +6,7 @@ Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tortie.codec.extension import Extension, Given, fill_fields, plain, test, unprinted, whole
@@ -105,8 +106,11 @@ _CHUNKS = (
     "FORWARD_TSN", "ASCONF",
 )  # fmt: skip
 """SCTP chunk types in ascending order of their numbers, which is how they are printed."""
-_CHUNK_FLAGS = {"DATA": "IUBE", "I_DATA": "IUBE", "ABORT": "T", "SHUTDOWN_COMPLETE": "T"}
-"""The letters each chunk's flags have, from bit 3 down; a small letter asks that the bit is clear."""
+_CHUNK_FLAGS = {"DATA": "IUBE", "ABORT": "T", "SHUTDOWN_COMPLETE": "T"}
+"""The letters each chunk's flags have, from bit 3 down; a small letter asks that the bit is clear.
+
+iptables 1.8.9 takes those of I_DATA and then forgets to print them, so they are refused.
+"""
 
 
 def _read_chunks(text: str, family: IPFamily) -> SctpChunksTest:
@@ -248,11 +252,12 @@ MULTIPORT = Extension(
     ),
 )
 TCPMSS = Extension("tcpmss", TcpmssMatch, (whole("mss", number_range(65535, upward=True), "mss"),))
+_AH_LENGTH = replace(number(), vacuous=0, inverts=True)
 AH = Extension("ah", AhMatch, (test("ahspi", _SPI, "spi"),), families=V4)
 AH6 = Extension(
     "ah",
     AhMatch,
-    (test("ahspi", _SPI, "spi"), test("ahlen", number(), "length"), plain("ahres", None, "reserved")),
+    (test("ahspi", _SPI, "spi"), test("ahlen", _AH_LENGTH, "length"), plain("ahres", None, "reserved")),
     families=V6,
 )
 ESP = Extension("esp", EspMatch, (test("espspi", _SPI, "spi"),))

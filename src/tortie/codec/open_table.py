@@ -83,6 +83,8 @@ class OpenTable:
 
     def declare_builtin_chains(self) -> None:
         """Puts the built-in chains that are missing where the kernel has them, before all user chains."""
+        if all(name in self.rules for name in _BUILTIN[self.name]):
+            return
         for name in [*_BUILTIN[self.name], *(name for name in self.rules if not is_builtin(self.name, name))]:
             policy, counters = self.policies.pop(name, "ACCEPT"), self.counters.pop(name, Counters(0, 0))
             rules = self.rules.pop(name, [])

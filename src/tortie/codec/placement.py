@@ -32,6 +32,7 @@ from tortie.netfilter.match import (
     AhMatch,
     CgroupMatch,
     DccpMatch,
+    DestinationMatch,
     DevgroupMatch,
     EcnMatch,
     EspMatch,
@@ -52,6 +53,7 @@ from tortie.netfilter.match import (
     RpfilterMatch,
     SctpMatch,
     SocketMatch,
+    SourceMatch,
     TcpMatch,
     TcpmssMatch,
     UdpMatch,
@@ -296,6 +298,8 @@ def check_rule(rule: Rule, table: TableName, family: IPFamily, backend: Backend)
     for match in rule.matches:
         if isinstance(match, LimitMatch) and backend is Backend.LEGACY and limit_overflows(match.rate, match.burst):
             raise InvalidInput("limit's rate and burst are too large together", remedy="ask for a smaller burst")
+        if isinstance(match, SourceMatch | DestinationMatch) and not match.net.mask and backend is Backend.NFT:
+            raise InvalidInput("the nft back-end refuses a test that no address passes")
     if isinstance(rule.target, TcpmssTarget) and backend is Backend.LEGACY and not _tests_syn(rule):
         raise InvalidInput("TCPMSS works only on SYN packets", remedy="add --syn")
 

@@ -22,6 +22,7 @@ _BYTE_RATE = re.compile(r"(\d+)([km]?)b/s(?:ec(?:ond)?)?", re.ASCII)
 _SIZE = re.compile(r"(\d+)([km]?)b", re.ASCII)
 _BYTE_UNITS = {"m": 1 << 20, "k": 1 << 10, "": 1}
 _BYTE_SHIFT = 4
+_BYTE_EXPIRE_MS = 15000
 
 
 def read_period(text: str, scale: int) -> int:
@@ -75,8 +76,8 @@ class HashRate:
     """A rate of hashlimit: as printed, with the unit it was given in and the one it is printed in."""
 
     text: str
-    unit_ms: int | None = None
-    printed_unit_ms: int | None = None
+    unit_ms: int
+    printed_unit_ms: int
     bytes: int | None = None
     """Bytes a second as the kernel keeps them; None for a rate in packets."""
 
@@ -94,16 +95,19 @@ class HashRate:
         return f"{whole // unit}{letter}b"
 
 
-def read_hash_rate(text: str) -> HashRate:
-    """Reads packets or bytes in a unit of time; raises `InvalidInput`."""
+def read_hash_rate(text: str, *, counted: bool) -> HashRate:
+    """Reads packets or bytes in a unit of time; raises `InvalidInput`.
+
+    `counted` is hashlimit's rate match, which counts packets in an interval: there the unit is that interval's default.
+    """
     found = _BYTE_RATE.fullmatch(text)
     if found is not None:
         cost = _bytes_to_cost(int(found[1]) * _BYTE_UNITS[found[2]])
         size = _cost_to_bytes(cost)
-        return HashRate(_write_bytes(size, cost), bytes=size)
-    period = read_period(text, _HASHLIMIT_SCALE)
-    printed = _write_period(period, _HASHLIMIT_SCALE)
-    unit = _read_unit(text.partition("/")[2]) if "/" in text else 1
+        return HashRate(_write_bytes(size, cost), _BYTE_EXPIRE_MS, _BYTE_EXPIRE_MS, size)
+    count, _, unit_text = text.partition("/")
+    unit = _read_unit(unit_text) if unit_text else 1
+    printed = _write_period(read_period(f"{count}/sec" if counted else text, _HASHLIMIT_SCALE), _HASHLIMIT_SCALE)
     return HashRate(printed, unit * 1000, _UNITS[printed.partition("/")[2]] * 1000)
 
 

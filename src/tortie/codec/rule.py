@@ -15,7 +15,7 @@ from functools import lru_cache
 from tortie.codec.extension import build_value, format_options, read_options
 from tortie.codec.header import format_header_match, in_printed_order, read_header
 from tortie.codec.registry import MATCH_EXTENSIONS, TARGET_EXTENSIONS, match_extension, target_extension
-from tortie.codec.specification import read_specification
+from tortie.codec.specification import build_specification, read_line, read_specification
 from tortie.codec.words import quote, split_words
 from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
@@ -59,12 +59,17 @@ class RuleReader:
             return self._read_words(text, counters)
 
     def read_all(self, text: str, counters: Counters | None = None) -> tuple[Rule, ...]:
-        """The rules of one line: several when it lists addresses with commas."""
+        """The rules of one line: several when it lists addresses with commas, none when it is for the other family."""
         try:
             return (self._read_pieces(text, counters),)
         except InvalidInput:
             try:
-                rules = read_specification(split_words(text), self.family).rules
+                line = read_line(split_words(text), self.family)
+                if line.command or line.table is not None:
+                    raise InvalidInput("a command inside a rule")
+                if line.other_family:
+                    return ()
+                rules = build_specification(line).rules
             except InvalidInput:
                 return (self._read_opaque(text, counters),)
             self._note_chain(rules[0].target)

@@ -101,6 +101,7 @@ class _Parser:
         self.before: tuple[str, ...] = ()
         self.comments: list[str] = []
         self.style = Style.SAVE
+        self.generated = False
         self.number = 0
 
     def parse(self) -> SaveFile:
@@ -190,6 +191,8 @@ class _Parser:
     def _close_table(self) -> None:
         table = self.table
         assert table is not None
+        if self.style is Style.SAVE and not self.generated:
+            table.declare_builtin_chains()
         self._settle_jumps(table)
         self.tables[table.name] = table.close()
         self.remarks[table.name] = Remarks(self.before)
@@ -263,6 +266,8 @@ class _Parser:
             raise self._problem("-t cannot be used inside a table", "write the table's name as *name before the rules")
         if line.chain and line.chain not in self.table.rules and is_builtin(self.table.name, line.chain):
             self.table.declare_builtin_chains()
+        if line.other_family:
+            return
         line.counters = counters or line.counters
         if self.style is Style.LIST and line.command == "P":
             self.table.declare_chain(line.chain, "ACCEPT", None)
@@ -301,6 +306,7 @@ class _Parser:
         nft = variant == "-nft" or kernel is not None or tool == "xtables"
         if tool == _PROGRAM[IPFamily.V6 if self.family is IPFamily.V4 else IPFamily.V4]:
             raise self._problem(f"these are {tool} rules", f"give the output of {_PROGRAM[self.family]}-save")
+        self.generated = True
         if self.backend is None:
             self.backend = Backend.NFT if nft else Backend.LEGACY
 

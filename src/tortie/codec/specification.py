@@ -68,6 +68,8 @@ class Line:
     jump: str | None = None
     goto: bool = False
     counters: Counters | None = None
+    other_family: bool = False
+    """True for a line that `-4` or `-6` keeps from rules of this family."""
 
     @property
     def protocol(self) -> int:
@@ -95,7 +97,7 @@ def _read_protocol(text: str) -> int:
 def read_specification(words: Sequence[str], family: IPFamily) -> Specification:
     """Reads a rule without a command; raises `InvalidInput` for anything the tools do not read."""
     line = read_line(words, family)
-    if line.command or line.table is not None:
+    if line.command or line.table is not None or line.other_family:
         raise InvalidInput("a command inside a rule")
     return build_specification(line)
 
@@ -165,14 +167,17 @@ class _LineReader:
             if name in loaded.extension.by_name:
                 return loaded, loaded.extension.by_name[name]
         letters = {letter for long, letter in MAIN_OPTIONS.items() if long.startswith(name)}
-        options = [
-            (loaded, option) for loaded in everything for option in loaded.extension.options if option.name.startswith(name)
-        ]
+        options = {
+            (loaded.extension.name, option.name): (loaded, option)
+            for loaded in reversed(everything)
+            for option in loaded.extension.options
+            if option.name.startswith(name)
+        }
         if len(letters) + len(options) > 1:
             raise InvalidInput(f"ambiguous option --{name}")
         if letters:
             return letters.pop()
-        return options[0] if options else None
+        return next(iter(options.values()), None)
 
     def _loaded_newest_first(self) -> list[Loaded]:
         found = list(reversed(self.line.matches))
@@ -223,14 +228,11 @@ class _LineReader:
         elif letter == "m":
             self._load_match(self._argument("-m", attached))
         elif letter == "t":
-            if self.line.table is not None:
-                raise InvalidInput("more than one -t")
             self.line.table = self._argument("-t", attached)
         elif letter == "c":
             self._read_counters(self._argument("-c", attached))
         elif letter in "46":
-            if int(letter) != self.line.family.value:
-                raise InvalidInput(f"-{letter} does not fit IPv{self.line.family.value} rules")
+            self.line.other_family |= int(letter) != self.line.family.value
         elif letter == "w":
             if attached is None:
                 self._operand()
@@ -324,6 +326,8 @@ class _LineReader:
             raise InvalidInput(f"{name} of {loaded.extension.name} cannot be inverted")
         if not option.repeatable and any(item.option is option for item in loaded.given):
             raise InvalidInput(f"{name} of {loaded.extension.name} can only be used once")
+        if loaded.extension.name == "multiport" and self.line.protocol not in PROTOCOL_SERVICES:
+            raise InvalidInput(f"{name} needs -p with a protocol that has ports before it")
         while len(arguments) < option.words:
             if arguments and self.words[self.position : self.position + 1] and self.words[self.position][:1] in ("-", "!"):
                 raise InvalidInput(f"{name} needs {option.words} arguments")
