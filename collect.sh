@@ -209,11 +209,16 @@ case $target in
         esac || die "$target: cannot be written"
         ;;
     *)
-        mkdir -p "$target" && cp "$into"/* "$target"/ || die "$target: cannot be written"
+        if ! { mkdir -p "$target" && cp "$into"/* "$target"/; }; then
+            die "$target: cannot be written"
+        fi
         ;;
 esac
 
-parts=$(ls "$into" | grep -c -v '^remarks$')
+parts=0
+for path in "$into"/*; do
+    [ "${path##*/}" = remarks ] || parts=$((parts + 1))
+done
 echo "$target: $parts parts" >&2
 if [ -f "$into/remarks" ]; then
     sed 's/^/collect.sh: /' "$into/remarks" >&2

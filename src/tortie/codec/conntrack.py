@@ -105,8 +105,11 @@ def _half(words: list[str], place: int) -> _Half:
             break
         found[name] = value
         place += 1
-    zone = _number(found, "zone-orig") or _number(found, "zone-reply")
-    packets, octets = (_number(found, name) if name in found else None for name in ("packets", "bytes"))
+    zone = 0
+    if "zone-orig" in found or "zone-reply" in found:
+        zone = _number(found, "zone-orig") or _number(found, "zone-reply")
+    packets = _number(found, "packets") if "packets" in found else None
+    octets = _number(found, "bytes") if "bytes" in found else None
     return _Half(found, zone, packets, octets, place)
 
 
@@ -169,7 +172,7 @@ def _number(words: dict[str, str], name: str, most: int = 0xFFFFFFFFFFFFFFFF) ->
     text = words.get(name)
     if text is None:
         return 0
-    if _is_number(text):
+    if text.isdigit() and text.isascii() and len(text) <= 20:
         value = int(text)
     elif _HEXADECIMAL.fullmatch(text) is not None:
         value = int(text, 16)

@@ -110,6 +110,15 @@ LINES: dict[str, tuple[str, dict[str, Any]]] = {
         "ipv4     2 unknown  33 999 src=10.0.0.5 dst=10.1.0.9 [UNREPLIED] src=10.1.0.9 dst=10.0.0.5 mark=0 zone=0 use=2",
         {"original": ends(A, B, 33), "reply": ends(B, A, 33), "timeout_s": 999, "use": 2},
     ),
+    "counters of a protocol without a tracker": (
+        "unknown  89 599 src=10.0.0.5 dst=10.1.0.9 packets=3 bytes=4 [UNREPLIED] src=10.1.0.9 dst=10.0.0.5 "
+        "packets=0 bytes=0 "
+        "mark=0 use=1",
+        {
+            "original": ends(A, B, 89), "reply": ends(B, A, 89), "timeout_s": 599, "use": 1, "packets": (3, 0),
+            "bytes": (4, 0),
+        },
+    ),
     "offloaded: neither timeout nor state": (
         f"ipv4     2 tcp      6 {TUPLES.format('')} [OFFLOAD] mark=0 zone=0 use=3",
         TCP | {"seen_reply": True, "assured": True, "offloaded": True, "use": 3},
