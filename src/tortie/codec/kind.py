@@ -278,10 +278,8 @@ def read_net(text: str, family: IPFamily) -> AddressMask:
     head, slash, tail = text.partition("/")
     if slash and tail in _NO_BITS:
         return AddressMask(family, 0, 0)
-    if family is IPFamily.V4 and ":" in head and head.lower().startswith("::ffff:"):
-        text = head[7:] + slash + tail
-    if family is IPFamily.V4 and ":" not in text:
-        text = _spell_out(head) + slash + tail
+    if family is IPFamily.V4:
+        text = _spell_out(head.lower().removeprefix("::ffff:")) + slash + tail
     net = parse_address_mask(text)
     _require(family, net.family, text)
     return net

@@ -86,6 +86,7 @@ def _build_time(given: Sequence[Given], family: IPFamily) -> TimeMatch:
             filled["start_s" if name == "timestart" else "stop_s"] = _read_clock(argument)
         elif name in ("datestart", "datestop"):
             filled["date_start" if name == "datestart" else "date_stop"] = _read_date(argument)
+            filled["date_start"] = filled.get("date_start") or None
         elif name == "monthdays":
             filled["month_days"] = _days(item, 31)
         elif name == "weekdays":

@@ -153,6 +153,8 @@ class RuleReader:
             except InvalidInput:
                 option, _, rest = piece.partition(" ")
                 name, _, options = rest.partition(" ")
+                if not name or _inside_quotes(piece):
+                    raise
                 if option == "-m" and target is None:
                     found = (OpaqueMatch(name, options),), None
                 elif option == "-j" and target is None:
