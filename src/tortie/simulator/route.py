@@ -21,7 +21,7 @@ from tortie.net.packet import Packet
 from tortie.net.protocol import ICMP, ICMPV6, IGMP
 from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.answer import Doubt, DoubtKind
-from tortie.simulator.device import LOOPBACK, SCOPE, Devices, derive_local_routes
+from tortie.simulator.device import LOOPBACK, SCOPE, Devices, derive_local_routes, scope_number
 from tortie.simulator.fib import ERROR, Entry, Hop, Table4, Table6, compile_entry
 from tortie.simulator.policy import (
     MOST_CACHED,
@@ -327,10 +327,11 @@ def _plain_gateway(route: Route, hop: NextHop) -> tuple[bool, str]:
 
 
 def _strange_gateways(entries: Mapping[str, list[Entry]]) -> Gateway:
-    """Sees gateways that are reached by a route of scope host, above all the node's own addresses.
+    """Sees gateways that are not simply on a link, above all the node's own addresses.
 
-    The kernel takes destinations beyond such a gateway to be on the link, but it looks only when the route is added, in the
-    tables as they were then (fib_check_nh_v4_gw in net/ipv4/fib_semantics.c); nothing in a dump tells what it saw.
+    Beyond a gateway that is reached by a route of scope host the kernel takes destinations to be on the link. It looks only
+    when the route is added, in the tables as they were then (fib_check_nh_v4_gw in net/ipv4/fib_semantics.c); nothing in a
+    dump tells what it saw.
     """
     tables = [Table4(found) for name, found in entries.items() if name not in ("local", "main")]
     tables.append(Table4([*entries.get("local", ()), *entries.get("main", ())]))
@@ -338,7 +339,11 @@ def _strange_gateways(entries: Mapping[str, list[Entry]]) -> Gateway:
 
     def is_strange(gateway: int, dev: str | None) -> bool:
         hits = (table.lookup(gateway, 0, dev or "", ignoring_carrier=True, least_scope=SCOPE["link"]) for table in tables)
-        return any(hit is not None and not hit[0].error and hit[0].scope >= SCOPE["host"] for hit in hits)
+        # A gateway is found on the link; what else is found now may not be what was found then.
+        return any(
+            hit is not None and (hit[0].route.type is not RouteType.UNICAST or hit[0].scope >= SCOPE["host"])
+            for hit in hits
+        )
 
     def is_direct(route: Route, hop: NextHop) -> tuple[bool, str]:
         if hop.gateway is None or hop.onlink or hop.gateway.family is not IPFamily.V4:
@@ -354,11 +359,15 @@ def _strange_gateways(entries: Mapping[str, list[Entry]]) -> Gateway:
 
 def _hop_rule(devices: Devices, settings: Settings, is_direct: Gateway) -> Callable[[Route, NextHop], Hop]:
     def make_hop(route: Route, hop: NextHop) -> Hop:
-        local = route.type in (RouteType.LOCAL, RouteType.BROADCAST, RouteType.ANYCAST)
+        if route.prefix.family is IPFamily.V4:
+            # Routes of scope host, such as those of own addresses, outlive their device's going down (fib_sync_down_dev).
+            lasting = scope_number(route.scope) >= SCOPE["host"] and hop.gateway is None
+        else:
+            lasting = route.type in (RouteType.LOCAL, RouteType.ANYCAST)
         ignored = bool(hop.linkdown and hop.dev is not None and settings.conf("ignore_routes_with_linkdown", hop.dev).value)
         # A dump marks a hop dead also when it only has no carrier and such hops are ignored.
         dead = hop.dead and not ignored
-        if not local and route.next_hops and hop.dev is not None and not devices.is_up(hop.dev):
+        if not lasting and route.next_hops and hop.dev is not None and not devices.is_up(hop.dev):
             dead = True
         direct, doubt = is_direct(route, hop)
         if hop.dev is None and not ERROR.get(route.type):
