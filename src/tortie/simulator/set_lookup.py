@@ -153,9 +153,6 @@ def _iface_test(name: str, source: bool) -> Callable[[SetEntry, Skb], bool | Dou
     def test(entry: SetEntry, skb: Skb) -> bool | Doubt:
         part = entry.parts[1]
         assert isinstance(part, IfacePart)
-        # No rule of iptables asks for bridge ports (IPSET_FLAG_PHYSDEV), so elements with physdev are never found.
-        if part.physdev:
-            return False
         iface = skb.in_iface if source else skb.out_iface
         if iface is None:
             return Doubt(DoubtKind.UNKNOWN, f"the {'input' if source else 'output'} interface is in set {name}")
@@ -231,12 +228,24 @@ def find(query: Query, index: SetIndex, skb: Skb) -> Iterator[SetEntry | Doubt]:
     for group in index.groups:
         last = False
         for entry in group.table.get(query.key(values, group.masks)) or ():
+            if query.one_network and _is_for_bridge_port(entry):
+                continue
             answer = query.narrow(entry, skb) if query.narrow is not None else True
             last = answer is False
             if answer is not False:
                 yield entry if answer is True else answer
         if last and query.one_network:
             return
+
+
+def _is_for_bridge_port(entry: SetEntry) -> bool:
+    """True for `physdev:` elements of hash:net,iface.
+
+    No rule of iptables asks for bridge ports (IPSET_FLAG_PHYSDEV), and as the flag is part of the hash such elements are
+    not even seen on the way (seen on Linux 6.18).
+    """
+    part = entry.parts[1]
+    return isinstance(part, IfacePart) and part.physdev
 
 
 def decide(query: Query, skb: Skb, counters: CounterRule) -> SetEntry | Doubt | None:

@@ -21,7 +21,7 @@ from tortie.net.wire import format_packet
 from tortie.netfilter.target import EcnTarget, TcpmssTarget, TcpoptstripTarget
 from tortie.simulator.answer import HOTDROP, Doubt, DoubtKind, Hindrance
 from tortie.simulator.context import Context
-from tortie.simulator.ipv6_header import is_later_fragment, transport_bytes
+from tortie.simulator.ipv6_header import is_later_fragment
 from tortie.simulator.skb import Skb
 from tortie.simulator.tcp_option import MSS, MSS_LENGTH, NOP, option_starts
 
@@ -134,7 +134,7 @@ def compile_tcpoptstrip(target: TcpoptstripTarget) -> Effect:
         if is_later_fragment(packet):
             return None
         if packet.transport is not None:
-            return HOTDROP if _is_cut(transport_bytes(packet)) else None
+            return HOTDROP
         options = bytearray(packet.tcp_options)
         for place, length in option_starts(packet.tcp_options):
             if place >= len(options) - 1 or place + length > len(options):
@@ -146,11 +146,6 @@ def compile_tcpoptstrip(target: TcpoptstripTarget) -> Effect:
         return None
 
     return run
-
-
-def _is_cut(raw: bytes) -> bool:
-    """True for a header that is cut short or says it is longer than the packet; one that says less has no options."""
-    return len(raw) < 20 or len(raw) < (raw[12] >> 4) * 4
 
 
 # --- ECN ---------------------------------------------------------------------------------------------------------
