@@ -94,13 +94,15 @@ def node(
 def _whole(text: str) -> str:
     """Puts a COMMIT behind every table that has none."""
     lines: list[str] = []
-    for line in text.strip().splitlines():
-        if line.startswith("*") and lines and lines[-1] != "COMMIT":
-            lines.append("COMMIT")
-        lines.append(line.strip())
-    if lines[-1] != "COMMIT":
-        lines.append("COMMIT")
-    return "\n".join(lines) + "\n"
+    inside = False
+    for line in map(str.strip, text.strip().splitlines()):
+        if line.startswith("*"):
+            lines += ["COMMIT"] if inside else []
+            inside = True
+        elif line == "COMMIT":
+            inside = False
+        lines.append(line)
+    return "\n".join([*lines, *(["COMMIT"] if inside else [])]) + "\n"
 
 
 def _links(text: str) -> list[Link]:

@@ -1,0 +1,115 @@
+"""Packets the node makes because of another one (spec: netfilter 2.5, 6)."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from tests.node_builder import hits, left_as, node, packet, walk_packet
+from tortie.net.packet import Packet
+from tortie.net.wire import format_packet, parse_packet
+from tortie.simulator.trace import Verdict
+
+A, B = "10.0.0.5", "10.1.0.9"
+SYN = packet("tcp", f"{A}:1", f"{B}:2", tcp_seq=100)
+
+
+def rejecting(reject_with: str, match: str = "") -> str:
+    rules = "\n".join(f"-A {chain} {match} -j REJECT{reject_with}" for chain in ("INPUT", "FORWARD"))
+    return f"*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n{rules}"
+
+
+RESET = rejecting(" --reject-with tcp-reset", "-p tcp")
+
+
+def answer(rules: str, sent: Packet) -> Packet | None:
+    trace = walk_packet(node(rules, rules.replace("icmp-", "icmp6-")), sent).trace
+    assert trace.verdict is Verdict.REJECT
+    return trace.answers[0].packet if trace.answers else None
+
+
+def test_an_unreachable_quotes_the_packet_as_the_chain_saw_it_and_comes_from_the_way_back() -> None:
+    """V19."""
+    made = answer(rejecting(" --reject-with icmp-port-unreachable"), packet("udp", f"{A}:1", f"{B}:2"))
+    assert made is not None
+    assert (made.icmp_type, made.icmp_code, made.src) == (3, 3, 0x0A000001)
+    assert parse_packet(made.payload).ttl == 63
+
+
+KINDS = {
+    "icmp-net-unreachable": (3, 0), "icmp-host-unreachable": (3, 1), "icmp-proto-unreachable": (3, 2),
+    "icmp-net-prohibited": (3, 9), "icmp-host-prohibited": (3, 10), "icmp-admin-prohibited": (3, 13),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_each_kind_sends(kind: str) -> None:
+    made = answer(rejecting(f" --reject-with {kind}"), packet("udp", f"{A}:1", f"{B}:2"))
+    assert made is not None
+    assert (made.icmp_type, made.icmp_code) == KINDS[kind]
+
+
+def test_a_reset_answers_a_syn_with_an_acknowledgement_and_a_segment_with_a_bare_reset() -> None:
+    """V20."""
+    first = answer(RESET, SYN)
+    assert first is not None
+    assert (first.tcp_flags, first.tcp_seq, first.tcp_ack) == (4 | 16, 0, 101)
+    assert (first.src, first.sport, first.dport) == (SYN.dst, 2, 1)
+    later = answer(RESET, structs.replace(SYN, tcp_flags=16, tcp_ack=77))
+    assert later is not None
+    assert (later.tcp_flags, later.tcp_seq) == (4, 77)
+
+
+SILENT = {
+    "a reset": (RESET, structs.replace(SYN, tcp_flags=4)),
+    "an ICMP error": (
+        rejecting(" --reject-with icmp-port-unreachable"),
+        packet("icmp", A, B, icmp_type=3, payload=format_packet(SYN)),
+    ),
+    "a later fragment": (
+        rejecting(" --reject-with icmp-port-unreachable"),
+        packet("udp", A, B, transport=bytes(8), fragment_offset=5),
+    ),
+    "a packet with a wrong checksum": (
+        rejecting(" --reject-with icmp-port-unreachable"), packet("udp", f"{A}:1", f"{B}:2", checksum_ok=False),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_some_packets_are_only_dropped(name: str) -> None:
+    """V21."""
+    assert answer(*SILENT[name]) is None
+
+
+def test_the_answer_walks_the_output_path_itself() -> None:
+    """V22: a rule in OUTPUT that rejects TCP drops its own reset."""
+    rules = "*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p tcp -j REJECT --reject-with tcp-reset"
+    trace = walk_packet(node(rules), packet("tcp", "10.0.0.1:1", f"{B}:2"), None).trace
+    assert (trace.verdict, trace.errno) == (Verdict.REJECT, "EPERM")
+    (reset,) = trace.answers
+    assert (hits(reset), reset.verdict) == (["filter:OUTPUT:1"], Verdict.REJECT)
+
+
+def test_the_answer_has_no_mark_unless_marks_are_reflected() -> None:
+    rules = "*mangle\n:PREROUTING ACCEPT\n-A PREROUTING -j MARK --set-mark 9\n" + RESET
+    for reflect, mark in (("0", 0), ("1", 9)):
+        made = node(rules, sysctls={"net.ipv4.fwmark_reflect": reflect})
+        out = walk_packet(made, SYN).trace.answers[0].out
+        assert out is not None
+        assert out.mark == mark
+
+
+def test_an_answer_about_a_translated_packet_is_translated_back() -> None:
+    """V88: the reset of a DNATed SYN leaves with the virtual address."""
+    rules = f"*nat\n:PREROUTING ACCEPT\n:POSTROUTING ACCEPT\n-A PREROUTING -p tcp -j DNAT --to-destination {B}:80\n{RESET}"
+    trace = walk_packet(node(rules), packet("tcp", f"{A}:1", "10.0.0.1:8080")).trace
+    assert left_as(trace.answers[0]) == "e0 10.0.0.1:8080>10.0.0.5:1"
+
+
+def test_a_copy_goes_to_its_gateway_and_the_packet_goes_on() -> None:
+    """Spec 2.8."""
+    rules = "*mangle\n:PREROUTING ACCEPT\n-A PREROUTING -p udp -j TEE --gateway 10.2.0.7"
+    trace = walk_packet(node(rules), packet("udp", f"{A}:1", f"{B}:2")).trace
+    assert left_as(trace).startswith("e1")
+    assert left_as(trace.answers[0]) == "e2 10.0.0.5:1>10.1.0.9:2"
