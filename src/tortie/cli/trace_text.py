@@ -287,7 +287,7 @@ def _table(place: _Place, steps: list[RuleStep | ChainStep], view: View) -> Iter
     last = steps[-1]
     policy = f"policy {last.policy}" if isinstance(last, ChainStep) and last.policy is not None else ""
     if missed == len(rules) and not (view.misses and rules):
-        looked = f"{_count(missed)} looked at, none matched" if missed else "no rules"
+        looked = f"{_count(missed)} looked at, none matched" if missed else _unseen(last)
         yield Line(((f"{name:<10}", Style.NAME), (f"{looked}, {policy}" if policy else looked, Style.FAINT)), indent=2)
         return
     skipped = f"{_count(missed)} did not match" if missed and not view.misses else ""
@@ -302,6 +302,12 @@ def _table(place: _Place, steps: list[RuleStep | ChainStep], view: View) -> Iter
                     yield Line(((f"{step.chain}", Style.NAME), (f"  policy {step.policy}", Style.PLAIN)), indent=4)
                 elif view.misses:
                     yield Line(((f"end of {step.chain}, back", Style.FAINT),), indent=4 + 2 * step.depth)
+
+
+def _unseen(end: RuleStep | ChainStep) -> str:
+    """A chain of which only the end was told: the kernel's own trace does not show what missed."""
+    rules = end.number - 1 if isinstance(end, ChainStep) else 0
+    return f"none of {_count(rules)} matched" if rules else "no rules"
 
 
 def _rule_line(step: RuleStep, view: View) -> Line:

@@ -238,7 +238,7 @@ def split_ways(steps: Sequence[Step]) -> tuple[tuple[Step, ...], ...]:
         if hook is Hook.PREROUTING and leaving:
             ways.append([])
             leaving = False
-        leaving = leaving or hook is Hook.POSTROUTING
+        leaving = leaving or hook not in (None, Hook.PREROUTING)
         ways[-1].append(step)
     return tuple(tuple(way) for way in ways)
 
