@@ -136,8 +136,9 @@ def compile_osf(match: OsfMatch) -> Holds:
 
 
 def compile_ipvs(match: IpvsMatch, context: Context) -> Holds:
-    """`-m ipvs`: a node whose settings show no IPVS handles no packet by it."""
-    if not lacks_sysctls(context.snapshot, _IPVS_SYSCTLS):
+    """`-m ipvs`: a node without virtual services, or whose settings show no IPVS, handles no packet by it."""
+    snapshot = context.snapshot
+    if snapshot.ipvs != () and not lacks_sysctls(snapshot, _IPVS_SYSCTLS):
         return doubtful("IPVS handles the packet as the rule asks")
     others = (
         match.protocol, match.virtual_address, match.virtual_port, match.direction, match.method, match.control_port,
