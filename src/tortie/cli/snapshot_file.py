@@ -55,12 +55,15 @@ def load_snapshot(path: str) -> Snapshot:
 
 def read_live_snapshot() -> Snapshot:
     """This node's snapshot, read now; raises `InvalidInput` when it cannot be read."""
+    from tortie.cli.snapshot import check_readable
     from tortie.codec.snapshot import parse_snapshot
     from tortie.kernel.read import read_node
     from tortie.kernel.run import run_tool
 
     with _collector_off():
-        return parse_snapshot(read_node(run_tool), "this node")
+        files = read_node(run_tool)
+        check_readable(files)
+        return parse_snapshot(files, "this node")
 
 
 @contextmanager
