@@ -80,7 +80,8 @@ def _bridge(run: Run, skb: Skb, node: FamilyNode, bridge: Link, port: str) -> Ar
     skb.phys_out = _other_port(node, bridge, port)
     _note(run, skb, f"bridged from {port} to {skb.phys_out or 'a port that is not known'}")
     node.run_hook(run, skb, Hook.FORWARD)
-    skb.phys_in = ""
+    # br_nf_post_routing tells POSTROUTING no input device, but the port stays known (seen on Linux 6.18).
+    skb.in_iface = ""
     arrived = leave(run, skb, node, Disposition.FORWARDED)
     out = arrived.out
     return Arrived(arrived.disposition, Egress(skb.phys_out or bridge.name, out.packet, out.mark, out.random_sport))

@@ -199,7 +199,17 @@ def explain_pkttype(match: PkttypeMatch, skb: Skb) -> str:
 
 def compile_physdev(match: PhysdevMatch) -> Holds:
     """`-m physdev`: a packet no bridge handled passes exactly the inverted tests (spec: netfilter 12)."""
-    return lambda skb: _physdev_miss(match, skb) is None
+    out = match.out_dev
+    doubt = None
+    if out is not None:
+        doubt = Doubt(DoubtKind.UNKNOWN, f"the output bridge port is {'not ' if out.inverted else ''}{out.value}")
+
+    def test(skb: Skb) -> Answer:
+        if _physdev_miss(match, skb) is not None:
+            return False
+        return doubt if doubt is not None and skb.phys_out is None else True
+
+    return test
 
 
 def _physdev_miss(match: PhysdevMatch, skb: Skb) -> str | None:
@@ -208,22 +218,28 @@ def _physdev_miss(match: PhysdevMatch, skb: Skb) -> str | None:
     A name is compared with the bridge port; where the packet has no port on that side the name of an input port is not
     tested, and an output port never fits, even inverted (physdev_mt in xt_physdev.c).
     """
-    if not (skb.phys_in or skb.phys_out or skb.bridged):
+    port_out = skb.phys_out  # None is a port whose name is not known
+    if not (skb.phys_in or port_out != "" or skb.bridged):
         tests = (match.in_dev, match.out_dev, match.is_in, match.is_out, match.is_bridged)
         passes = all(test is None or test.inverted for test in tests)
         return None if passes else "the packet crosses no bridge"
     for wanted, seen, text in (
-        (match.is_bridged, bool(skb.phys_out), "is bridged"),
+        (match.is_bridged, port_out != "", "is bridged"),
         (match.is_in, bool(skb.phys_in), "came in by a bridge port"),
-        (match.is_out, bool(skb.phys_out), "leaves by a bridge port"),
+        (match.is_out, port_out != "", "leaves by a bridge port"),
     ):
         if wanted is not None and seen is wanted.inverted:
             return f"the packet {text}" if wanted.inverted else f"it is not so that the packet {text}"
-    for name, port, side in ((match.in_dev, skb.phys_in, "input"), (match.out_dev, skb.phys_out, "output")):
-        if name is None or (side == "input" and not port):
-            continue
-        if not port or _is_port(port, name.value) is name.inverted:
-            return f"{side} bridge port is {port or 'not known'}" + ("" if name.inverted else f", not {name.value}")
+    name = match.in_dev
+    if name is not None and skb.phys_in and _is_port(skb.phys_in, name.value) is name.inverted:
+        return f"input bridge port is {skb.phys_in}" + ("" if name.inverted else f", not {name.value}")
+    name = match.out_dev
+    if name is None or port_out is None:
+        return None
+    if not port_out:
+        return "the packet leaves by no bridge port"
+    if _is_port(port_out, name.value) is name.inverted:
+        return f"output bridge port is {port_out}" + ("" if name.inverted else f", not {name.value}")
     return None
 
 
