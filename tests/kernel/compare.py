@@ -159,6 +159,9 @@ def _compare_drop(outcome: Outcome, trace: Trace) -> list[str]:
     reasons = [reason for reason in outcome.drops if reason != "NOT_SPECIFIED"]
     if trace.disposition is not Disposition.DROPPED or not reasons or len(outcome.walks) > 1 or outcome.errno:
         return []
+    if reached(outcome.own, Hook.OUTPUT) and reached(outcome.own, Hook.PREROUTING):
+        # It came back, perhaps as a copy whose reason this is.
+        return []
     kernel = _NETFILTER_DROP in reasons
     if kernel is not (trace.decided_by.cause in _NETFILTER_CAUSES):
         return [f"drop reason: kernel {', '.join(outcome.drops)}, simulator {_decided_text(trace)}"]

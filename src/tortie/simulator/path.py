@@ -63,10 +63,10 @@ def enter(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
 
 def route_in(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     """The routing decision of a packet that came in, and where it leads."""
+    if skb.packet.options:
+        _refuse_source_route(run, skb, node)
     if skb.route is None:
         packet = skb.packet
-        if packet.options:
-            _refuse_source_route(run, skb, node)
         found = node.router.route_input(packet, skb.in_iface, skb.mark, frame_type=skb.frame_type or "unicast")
         skb.route = choose_route(run, skb, without_routes(run, skb, node.router, found), "input")
         if not passes(skb.route):

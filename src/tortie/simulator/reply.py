@@ -23,7 +23,6 @@ from tortie.netfilter.target import TeeTarget
 from tortie.simulator.connection import Connection
 from tortie.simulator.route import RouteKind, Router
 from tortie.simulator.skb import Skb, Socket
-from tortie.simulator.tracking_table import ICMPV6_INFORMATIONAL
 
 REJECT_CODES: dict[str, tuple[int, int]] = {
     "icmp-net-unreachable": (3, 0),
@@ -52,6 +51,8 @@ _PRECEDENCE_CONTROL = 0xC0
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _ANSWERABLE = frozenset({0, 8, 13, 14, 15, 16, 17, 18})
 """ICMP types that are no errors (icmp_pointers in net/ipv4/icmp.c)."""
+_FIRST_INFORMATIONAL = 128
+"""ICMPv6 types from here on are no errors, redirects among them (is_ineligible in net/ipv6/icmp.c)."""
 _VERIFIED = frozenset({TCP, UDP, ICMP, ICMPV6})
 
 
@@ -130,7 +131,7 @@ def _may_answer(skb: Skb) -> bool:
         return False
     if packet.proto == ICMPV6 and not packet.is_later_fragment:
         kind = _icmp_type(packet)
-        return packet.is_fragment if kind is None else kind in ICMPV6_INFORMATIONAL
+        return packet.is_fragment if kind is None else kind >= _FIRST_INFORMATIONAL
     return True
 
 

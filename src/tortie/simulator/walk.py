@@ -147,7 +147,7 @@ def _walk_once(
     def send_answer(cause: Run, about: Skb, reply: Reply) -> None:
         copied = reply.gateway is not None
         # Copies are not copied again (in_nf_duplicate in nf_dup_ipv4.c).
-        if depth[0] == MOST_ANSWERS or (copied and copying):
+        if depth[0] == MOST_ANSWERS or (copied and copying) or _is_mute(about, reply):
             return
         depth[0] += 1
         if copied:
@@ -184,6 +184,12 @@ def _walk_once(
     if bridge is not None:
         return _finish(run, skb, arrival.in_iface, lambda: receive_frame(run, skb, family, bridge, arrival.mac_destination))
     return _finish(run, skb, arrival.in_iface, lambda: enter(run, skb, family))
+
+
+def _is_mute(about: Skb, reply: Reply) -> bool:
+    """While the node sends an ICMP message of its own it cannot make another (icmp_xmit_lock, icmpv6_xmit_lock)."""
+    own = about.local_output and about.socket is not None and not about.socket.has_file
+    return own and about.packet.is_icmp and reply.gateway is None and reply.packet.is_icmp
 
 
 def _attach(skb: Skb, entry: ConnEntry, direction: Direction) -> None:

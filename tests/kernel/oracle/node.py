@@ -49,6 +49,7 @@ QUIET: tuple[tuple[str, str], ...] = (
     ("net/ipv4/icmp_ratelimit", "0"),
     ("net/ipv4/icmp_ratemask", "0"),
     ("net/ipv6/icmp/ratelimit", "0"),
+    ("net/ipv6/auto_flowlabels", "0"),
     ("net/ipv4/icmp_msgs_per_sec", "1000000"),
     ("net/ipv4/icmp_msgs_burst", "1000000"),
     ("net/netfilter/nf_log/2", "nfnetlink_log"),

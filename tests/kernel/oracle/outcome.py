@@ -86,6 +86,8 @@ class KernelWalk:
     first_mark: int = 0
     hooks: tuple[Hook, ...] = ()
     """Where the packet was seen, in order and each stay once; also where the back-end under test has no chain."""
+    first_out: str = ""
+    """The output device at the first step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from tortie.netfilter.hook import Hook
 _EXTENSIONS = frozenset({0, 43, 60, 51, 135})
 _FRAGMENT = 44
 _RST, _ACK, _SYN = 4, 16, 2
-_ICMP_ERRORS = {4: frozenset({3, 4, 5, 11, 12}), 6: frozenset({1, 2, 3, 4, 137})}
+_ICMP_ERRORS = {4: frozenset({3, 4, 5, 11, 12}), 6: frozenset({1, 2, 3, 4})}
 _ICMP_REPLIES = {4: frozenset({0, 14, 16, 18}), 6: frozenset({129, 140})}
 
 
@@ -113,7 +113,8 @@ def _walk(group: _Group, steps: tuple[KernelStep, ...]) -> KernelWalk:
         return KernelWalk(group.origin, group.kind, steps)
     places = [sighting.step.hook for sighting in group.sightings]
     hooks = tuple(hook for hook, before in zip(places, [None, *places], strict=False) if hook is not before)
-    return KernelWalk(group.origin, group.kind, steps, seen[0], seen[-1], group.sightings[0].step.mark, hooks)
+    first = group.sightings[0].step
+    return KernelWalk(group.origin, group.kind, steps, seen[0], seen[-1], first.mark, hooks, first.out_iface)
 
 
 def _legacy_groups(sightings: Sequence[Sighting], own_kind: Kind, local: bool) -> list[_Group]:
