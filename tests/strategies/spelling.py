@@ -5,6 +5,8 @@ The result may be right or wrong; what it is good for is that two readers must a
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import strategies as st
 
 _LONG: dict[str, tuple[str, ...]] = {
@@ -90,3 +92,33 @@ def _changed(draw: st.DrawFn, group: list[str]) -> list[str]:
         case "drop argument":
             arguments = arguments[1:]
     return [*bang, option, *arguments]
+
+
+# --- what the tools read as something else ------------------------------------------------------------------------
+
+_MISREAD: dict[str, str] = {
+    r"-j=? ?SET .*! ": "the SET target takes a `!` before its options and ignores it",
+    r"(--(add|del|map)-set|--exist|--timeout|--map-).*\1": "the SET target takes its options twice",
+    r"--update-(sub)?counters.*--update-\1counters": "the set match takes these twice",
+    r"--he\w* ": "the beginning of --help prints the help",
+    r"--path ": "control groups are the node's",
+    r"--(helper|timeout) ": "helpers are the node's",
+    r"--weekdays? ": "days above 7 and names in any case",
+    r"--(hbh|dst)-opts ": "numbers of more than a byte",
+    r"--zone.* --zone": "two zones",
+    r"(-set|--set) (255|0|1|foo|x|any|tcp|http) ": "sets are the node's",
+    r"--label ": "names of labels are the node's",
+    r"0x10/0": "a mask of no bits",
+    r"--srh-": "one number for several tests",
+    r"--connbytes 0:0": "printed as another test",
+    r"--connlimit-mask ": "masks longer than an address",
+    r"--hashlimit": "rates with units of their own",
+    r"I_DATA": "flags that are not printed",
+}
+"""Spellings that the tools take for something else than is written, so that the codec refuses them."""
+
+
+def is_misread(words: list[str]) -> bool:
+    """True when the codec may refuse what the tools take, or the reverse, and both are right."""
+    text = " ".join(words)
+    return any(re.search(pattern, text) for pattern in _MISREAD)
