@@ -27,7 +27,7 @@ from tests.kernel.patience import Patience
 from tests.kernel.recipe import Memory, make, read_packet
 from tests.kernel.scenario import Given, Scenario
 from tests.kernel.scenario_file import parse_scenario
-from tests.kernel.snapshot import parse_snapshot, read_texts
+from tests.kernel.snapshot import SnapshotReader, parse_snapshot
 from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
 from tortie.net.packet import Packet
@@ -74,6 +74,7 @@ class Judge:
 
     def __init__(self) -> None:
         self._node: KernelNode | None = None
+        self._reader: SnapshotReader | None = None
 
     def __enter__(self) -> Judge:
         return self
@@ -96,7 +97,8 @@ class Judge:
             report.refused = str(refusal)
             return report
         try:
-            _run(node, scenario, report)
+            assert self._reader is not None
+            _run(node, self._reader, scenario, report)
         except BaseException:
             self._close()
             raise
@@ -108,12 +110,15 @@ class Judge:
         if node is None or node.topology != scenario.topology or node.backend is not scenario.backend:
             self._close()
             node = self._node = KernelNode(scenario.topology, scenario.backend, drop_reasons=True)
+            self._reader = SnapshotReader(node)
         return node
 
 
-def _run(node: KernelNode, scenario: Scenario, report: Report) -> None:
+def _run(node: KernelNode, reader: SnapshotReader, scenario: Scenario, report: Report) -> None:
+    # Forwarding brings and takes IPv6 anycast routes.
+    changed = any("forward" in name for name, _ in scenario.sysctls)
     try:
-        simulated = Node.from_snapshot(parse_snapshot(read_texts(node)))
+        simulated = Node.from_snapshot(parse_snapshot(reader.read(network_changed=changed)))
     except InvalidInput as error:
         report.mismatches.append(Mismatch(None, (f"the node's own text is refused: {error}",), ""))
         return

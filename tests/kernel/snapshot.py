@@ -5,7 +5,8 @@ So a differential test covers the whole way from `iptables-save`, `ipset save` a
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections.abc import Iterator
 
 from tests.kernel.oracle.node import KernelNode
 from tortie.codec.ipset import parse_ipsets
@@ -14,26 +15,38 @@ from tortie.codec.save import parse_save
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend
 from tortie.netfilter.snapshot import Snapshot
+from tortie.simulator.setting import COMBINATION
 
-_SYSCTL_ROOTS = ("net/ipv4", "net/ipv6", "net/netfilter")
-_UNREADABLE = frozenset({"flush", "stable_secret"})
-_SUBTREES = ("conf", "icmp")
+_GLOBAL_SYSCTLS = ("net/ipv4", "net/ipv6", "net/netfilter", "net/ipv6/icmp")
+_DEVICE_SYSCTLS = ("net/ipv4/conf", "net/ipv6/conf")
 
 
-def read_texts(node: KernelNode) -> dict[str, str]:
-    """Everything that a simulation needs, as the tools print it."""
-    texts = {
-        "addr": node.run("ip", "-j", "addr"),
-        "ipset": node.run("ipset", "save"),
-        "sysctl": _read_sysctls(node),
-    }
-    backends = (Backend.LEGACY, Backend.NFT) if node.backend is Backend.NFT else (Backend.LEGACY,)
+class SnapshotReader:
+    """Reads one node again and again; what no scenario changes is asked for only once."""
+
+    def __init__(self, node: KernelNode) -> None:
+        self._node = node
+        self._network: dict[str, str] = {}
+
+    def read(self, *, network_changed: bool) -> dict[str, str]:
+        """Everything that a simulation needs, as the tools print it."""
+        node = self._node
+        if network_changed or not self._network:
+            self._network = _read_network(node)
+        texts = {**self._network, "ipset": node.run("ipset", "save"), "sysctl": _read_sysctls(node)}
+        for (family, backend), text in node.saved.items():
+            texts[f"{backend.value}-{family.value}"] = text
+        if network_changed:
+            self._network = {}
+        return texts
+
+
+def _read_network(node: KernelNode) -> dict[str, str]:
+    texts = {"addr": node.run("ip", "-j", "addr")}
     for family in IPFamily:
         version = f"-{family.value}"
         texts[f"route{version}"] = node.run("ip", "-j", version, "route", "show", "table", "all")
         texts[f"rule{version}"] = node.run("ip", "-j", version, "rule")
-        for backend in backends:
-            texts[f"{backend.value}{version}"] = node.save(family, backend)
     return texts
 
 
@@ -59,20 +72,26 @@ def parse_snapshot(texts: dict[str, str]) -> Snapshot:
 
 
 def _read_sysctls(node: KernelNode) -> str:
-    """As `sysctl` prints them: dots for slashes, and slashes for the dots of a device's name."""
+    """As `sysctl` prints them: dots for slashes, and slashes for the dots of a device's name. Only what Tortie reads."""
     lines = []
     with node.namespace:
-        for root in _SYSCTL_ROOTS:
-            base = Path("/proc/sys") / root
-            places = [base, *(base / part for part in _SUBTREES if (base / part).is_dir())]
-            places += sorted((base / "conf").iterdir()) if (base / "conf").is_dir() else []
-            for place in places:
-                for file in place.iterdir():
-                    if file.is_file() and file.name not in _UNREADABLE:
-                        try:
-                            value = file.read_text()
-                        except OSError:
-                            continue
-                        name = str(file.relative_to("/proc/sys")).replace(".", "\0").replace("/", ".").replace("\0", "/")
-                        lines.append(f"{name} = {value.strip()}\n")
+        for path in _sysctl_paths():
+            name = path.removeprefix("/proc/sys/").replace(".", "\0").replace("/", ".").replace("\0", "/")
+            with open(path) as file:
+                lines.append(f"{name} = {file.read().strip()}\n")
     return "".join(lines)
+
+
+def _sysctl_paths() -> Iterator[str]:
+    for place in _GLOBAL_SYSCTLS:
+        for name in os.listdir(f"/proc/sys/{place}"):
+            path = f"/proc/sys/{place}/{name}"
+            if name.startswith(("nf_conntrack_", "icmp_", "fwmark_", "ip_forward", "ip_default")) and os.path.isfile(path):
+                yield path
+    for place, family in zip(_DEVICE_SYSCTLS, IPFamily, strict=True):
+        known = COMBINATION[family]
+        for device in sorted(os.listdir(f"/proc/sys/{place}")):
+            for name in known:
+                path = f"/proc/sys/{place}/{device}/{name}"
+                if os.path.exists(path):
+                    yield path

@@ -520,7 +520,7 @@ _OFFERS: tuple[tuple[Maker, float], ...] = (
     (_mark, 6), (_connmark, 2), (_ctstate, 7), (_conntrack, 4), (_set, 7), (_addrtype, 4), (_length, 1), (_ttl, 2),
     (_tos, 1), (_dscp, 0.7), (_ecn, 0.7), (_iprange, 1.5), (_pkttype, 0.5), (_mac, 0.3), (_rpfilter, 2), (_owner, 2),
     (_socket, 0.3), (_physdev, 0.3), (_devgroup, 0.3), (_policy, 0.4), (_u32, 1), (_bpf, 0.7), (_string, 1), (_comment, 1),
-    (_limit, 0.3), (_hashlimit, 0.3), (_statistic, 0.6), (_recent, 1), (_connlimit, 0.5), (_quota, 0.3), (_time, 0.3),
+    (_limit, 0.3), (_hashlimit, 0.3), (_statistic, 0.6), (_recent, 1), (_connlimit, 0.15), (_quota, 0.3), (_time, 0.3),
     (_connbytes, 0.6), (_helper, 0.2), (_cpu, 0.2), (_connlabel, 0.4), (_cluster, 0.2), (_realm, 0.3),
 )  # fmt: skip
 _OFFERS_V6: tuple[tuple[Maker, float], ...] = (

@@ -84,6 +84,9 @@ class KernelNode:
         self._entries: dict[int, ConnEntry] = {}
         self.patience = Patience()
         """What the kernel's own limits on ICMP errors have used up on this node."""
+        self.saved: dict[tuple[IPFamily, Backend], str] = {}
+        """What the save programs printed when the rules were last changed."""
+        self._has_sets = False
         self._saved_sysctls: list[tuple[str, str]] = []
         self._counts: dict[tuple[IPFamily, str, str], int] = {}
         self._nft_counts: dict[tuple[IPFamily, str, str], int] = {}
@@ -112,6 +115,7 @@ class KernelNode:
                 self._saved_sysctls.append((name, self.namespace.read_sysctl(name)))
                 self.namespace.write_sysctls([(name, value)])
             if ip_sets:
+                self._has_sets = True
                 self._run("ipset", "restore", "-exist", text=ip_sets)
             for family, text in rules.items():
                 self._restore(family, self.backend, text)
@@ -122,11 +126,16 @@ class KernelNode:
 
     def refresh(self) -> None:
         """Reads how many rules chains have and which handle is which rule; needed after every change of rules."""
-        self._counts = count_rules({family: self.save(family, Backend.LEGACY) for family in IPFamily})
+        self._counts = self._count(Backend.LEGACY)
         if self.backend is Backend.NFT:
-            self._nft_counts = count_rules({family: self.save(family, Backend.NFT) for family in IPFamily})
+            self._nft_counts = self._count(Backend.NFT)
             self._handles = number_handles(self._run("nft", "-a", "list", "ruleset"))
         self._forget()
+
+    def _count(self, backend: Backend) -> dict[tuple[IPFamily, str, str], int]:
+        texts = {family: self.save(family, backend) for family in IPFamily}
+        self.saved.update({(family, backend): text for family, text in texts.items()})
+        return count_rules(texts)
 
     def clear(self) -> None:
         """Takes rules, sets, connections and changed sysctls away."""
@@ -136,7 +145,9 @@ class KernelNode:
             with self.namespace:
                 names = Path(_TABLE_LIST[family]).read_text().split()
             self._restore(family, Backend.LEGACY, _empty_tables(tuple(TableName(name) for name in names)))
-        self._destroy_sets()
+        if self._has_sets:
+            self._destroy_sets()
+            self._has_sets = False
         self.connections.delete(self._entries.values())
         self._entries.clear()
         if self.connection_count():
