@@ -74,7 +74,9 @@ def compile_entry(route: Route, make_hop: HopRule) -> Entry:
     if route.prefix.family is IPFamily.V6 and not metric and route.type not in (RouteType.LOCAL, RouteType.ANYCAST):
         metric = _DEFAULT_METRIC_V6
     next_hops = route.next_hops
-    if not next_hops and route.prefix.family is IPFamily.V6:
+    if not next_hops and route.type not in ERROR:
+        next_hops = (NextHop(None),)
+    elif not next_hops and route.prefix.family is IPFamily.V6:
         # IPv6 keeps a device with every route: refusing ones have lo.
         next_hops = (NextHop("lo"),)
     hops = tuple(make_hop(route, hop) for hop in next_hops)

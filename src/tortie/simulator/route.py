@@ -370,7 +370,9 @@ def _hop_rule(devices: Devices, settings: Settings, is_direct: Gateway) -> Calla
         if not lasting and route.next_hops and hop.dev is not None and not devices.is_up(hop.dev):
             dead = True
         direct, doubt = is_direct(route, hop)
-        if hop.dev is None and not ERROR.get(route.type):
+        if hop.dev is None and route.nexthop_id is not None:
+            doubt = f"its nexthop object {route.nexthop_id} is not in the snapshot"
+        elif hop.dev is None and route.type not in ERROR:
             doubt = "the route names no device"
         elif hop.encap is not None:
             doubt = f"the route wraps packets in a tunnel ({hop.encap}), which Tortie does not follow"

@@ -223,11 +223,12 @@ class Routing6:
         if found.errno or found.entry is None:
             # Without a route the kernel asks no further: an own address of another kind is not LOCAL then.
             return frozenset((types - {"LOCAL"}) | {"UNREACHABLE"})
-        if self._discards(found.entry.route, found.hop):
+        discards = self._discards(found.entry.route, found.hop)
+        if discards:
             types.add("UNREACHABLE")
         if found.entry.route.type is RouteType.LOCAL and iface is None:
             types.add("LOCAL")
-        if _is_anycast(found, address):
+        if not discards and _is_anycast(found, address):
             types.add("ANYCAST")
         return frozenset(types)
 

@@ -117,6 +117,8 @@ class SourceCheck:
         elif entry.route.type is not RouteType.UNICAST:
             why = f"the source {_text(src)} is no host's: {self._maker.describe(found)}"
             return Checked("IP_INVALID_SOURCE", why=why)
+        if found.hop is not None and found.hop.iface is None:
+            return Checked(doubt=f"the way back to {_text(src)}: {self._maker.describe(found)}: {found.hop.doubt}")
         if any(hop.iface == in_iface for hop in entry.hops) or (local and self._devices.is_loopback(in_iface)):
             return Checked(direct=found.hop is not None and found.hop.direct, assumptions=found.assumptions)
         if self._devices.known and not self._devices.addresses.get(in_iface):
