@@ -34,7 +34,7 @@ bench: packages $(READY)
 
 # Long searches for disagreement: tests/hunt, and the properties with drawn instead of fixed examples.
 hunt: packages $(READY)
-	@$(PYTHON_IN_VENV) -m pytest -m "hunt or property" --hypothesis-profile=hunt
+	@$(PYTHON_IN_VENV) -m pytest -m "hunt or property" --hypothesis-profile=hunt --timeout=0
 
 format: $(READY)
 	@$(PYTHON_IN_VENV) -m ruff format --quiet .
