@@ -289,7 +289,8 @@ def _explain_miss(match: m.Match, skb: Skb, context: Context) -> str:
         case m.ConnlabelMatch():
             return connection.explain_connlabel(match, skb)
         case m.ConnlimitMatch():
-            return f"the rule has counted {'at most' if match.above is not match.inverted else 'more than'} {match.limit}"
+            many = "at most" if match.above is not match.inverted else "more than"
+            return f"the rule has counted {many} {match.limit} connections of this address"
         case m.HelperMatch():
             return "no helper expected the connection"
         case m.ClusterMatch():

@@ -18,6 +18,7 @@ from tortie.netfilter.match import (
     DestinationMatch,
     FragmentMatch,
     InInterfaceMatch,
+    IntRange,
     OutInterfaceMatch,
     ProtocolMatch,
     SourceMatch,
@@ -45,6 +46,11 @@ def doubtful(why: str) -> Holds:
     """A test whose answer is not known for any packet."""
     doubt = Doubt(DoubtKind.UNKNOWN, why)
     return lambda _: doubt
+
+
+def range_text(span: IntRange) -> str:
+    """A range for sentences: its number, or `in 5 to 9`."""
+    return str(span.low) if span.low == span.high else f"in {span.low} to {span.high}"
 
 
 # --- addresses ---------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from tortie.netfilter.match import (
 from tortie.simulator.answer import HOTDROP, Answer
 from tortie.simulator.context import Context
 from tortie.simulator.ipv6_header import is_later_fragment, transport_bytes
-from tortie.simulator.match_header import Holds, always
+from tortie.simulator.match_header import Holds, always, range_text
 from tortie.simulator.skb import Skb
 from tortie.simulator.tcp_option import has_option
 
@@ -222,12 +222,8 @@ def explain_ports(source: Test[IntRange] | None, destination: Test[IntRange] | N
     """Which port test missed; empty when none did."""
     for what, test, port in (("source", source, packet.sport), ("destination", destination, packet.dport)):
         if test is not None and (port in test.value) is test.inverted:
-            return f"{what} port is {port}" + ("" if test.inverted else f", not {_range_text(test.value)}")
+            return f"{what} port is {port}" + ("" if test.inverted else f", not {range_text(test.value)}")
     return ""
-
-
-def _range_text(ports: IntRange) -> str:
-    return str(ports.low) if ports.low == ports.high else f"in {ports.low} to {ports.high}"
 
 
 def _flag_names(flags: int) -> str:
@@ -264,7 +260,7 @@ def explain_icmp(match: IcmpMatch | Icmp6Match, packet: Packet) -> str:
     seen = f"ICMP type is {packet.icmp_type} code {packet.icmp_code}"
     if match.inverted:
         return seen
-    code = "" if match.codes.high - match.codes.low == 255 else f" code {_range_text(match.codes)}"
+    code = "" if match.codes.high - match.codes.low == 255 else f" code {range_text(match.codes)}"
     return f"{seen}, not {match.type}{code}"
 
 
@@ -297,7 +293,7 @@ def explain_multiport(match: MultiportMatch, packet: Packet) -> str:
         return no_header(packet)
     listed = ",".join(str(span.low) if span.low == span.high else f"{span.low}:{span.high}" for span in match.ports)
     if match.side is PortSide.EITHER:
-        seen = f"ports are {packet.sport} and {packet.dport}"
+        return f"ports are {packet.sport} and {packet.dport}, {'one' if match.inverted else 'none'} of them among {listed}"
     elif match.side is PortSide.SOURCE:
         seen = f"source port is {packet.sport}"
     else:

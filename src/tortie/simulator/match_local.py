@@ -22,6 +22,7 @@ from tortie.simulator.tracking_table import ICMP_ERRORS, ICMPV6_ERRORS
 
 _SYN = 2
 _IPVS_SYSCTLS = "net.ipv4.vs."
+_ALWAYS_THERE = "net.core.somaxconn"
 
 
 # --- owner -------------------------------------------------------------------------------------------------------
@@ -148,5 +149,6 @@ def compile_ipvs(match: IpvsMatch, context: Context) -> Holds:
 
 
 def lacks_sysctls(snapshot: Snapshot, prefix: str) -> bool:
-    """True when the snapshot's settings show that the kernel has no part of this name."""
-    return bool(snapshot.sysctls) and not any(name.startswith(prefix) for name in snapshot.sysctls or ())
+    """True when the snapshot's settings are a whole `sysctl -a` and have none of this name: the kernel lacks the part."""
+    sysctls = snapshot.sysctls
+    return sysctls is not None and _ALWAYS_THERE in sysctls and not any(name.startswith(prefix) for name in sysctls)

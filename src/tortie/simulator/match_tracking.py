@@ -26,7 +26,7 @@ from tortie.netfilter.match import (
 )
 from tortie.simulator.answer import Answer, Doubt, DoubtKind
 from tortie.simulator.connection import Connection
-from tortie.simulator.match_header import Holds, always, explain_address, never
+from tortie.simulator.match_header import Holds, always, explain_address, never, range_text
 from tortie.simulator.skb import Skb
 
 _TEMPLATE = Doubt(DoubtKind.UNKNOWN, "the template that a CT rule attached fits this test")
@@ -293,7 +293,7 @@ def _explain_check(match: ConntrackMatch, skb: Skb, connection: Connection, name
     number = {"orig_src": original.src_key, "orig_dst": original.dst_key, "reply_src": reply.src_key}.get(
         side, reply.dst_key
     )
-    wanted = "" if ports.inverted else f", not in {ports.value.low} to {ports.value.high}"
+    wanted = "" if ports.inverted else f", not {range_text(ports.value)}"
     return f"{_WORDS[side]} port is {number}{wanted}"
 
 
