@@ -6,6 +6,7 @@ little more than click. Bad input of any kind is one line on stderr and exit cod
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -57,6 +58,9 @@ class CommandGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command and writes out what it printed, so that a closed pipe is noticed here."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Names come from other machines; one that this terminal cannot show is no reason to fail.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_SOURCE_PORT = 40000
 """Source port of a packet about which nothing was said: an ordinary ephemeral one (32768 to 60999 on Linux)."""
 STATES: tuple[str, ...] = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
-FRAME_TYPES: tuple[str, ...] = ("unicast", "broadcast", "multicast")
+FRAME_TYPES: tuple[str, ...] = ("unicast", "broadcast", "multicast", "otherhost")
 _ECHO: dict[int, int] = {ICMP: 8, ICMPV6: 128}
 _FLAG_LETTERS: dict[str, int] = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "E": 64, "C": 128}
 _MORE_FLAGS: dict[str, int] = {"ECE": 64, "CWR": 128}

@@ -265,7 +265,7 @@ def _single(step: Step) -> Iterator[Line]:
                 text, style = f"{describe_ends(step.before)} becomes {describe_ends(step.after)}", Style.PLAIN
             yield Line((("nat       ", Style.NAME), (f"{text}{ports}", style)), indent=2)
         case NoteStep():
-            yield Line((("·         ", Style.FAINT), (step.text, Style.PLAIN)), indent=2)
+            yield Line((("*         ", Style.FAINT), (step.text, Style.PLAIN)), indent=2)
         case _:
             raise AssertionError(step)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -129,3 +130,16 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 )
 def test_every_verdict_has_an_exit_code(verdict: Verdict, code: int) -> None:
     assert verdict_exit_code(verdict) == code
+
+
+def test_a_name_that_the_terminal_cannot_show_is_written_all_the_same() -> None:
+    program = (
+        "import click, sys\nfrom tortie.cli.main import CommandGroup\n"
+        "class One(CommandGroup):\n"
+        "    def get_command(self, ctx, name):\n"
+        "        return click.Command('do', callback=lambda: print(chr(0xb7) + chr(0xdcff)))\n"
+        "One('tortie')(['do'])"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (0, b"\\xb7\\udcff\n", b"")

@@ -32,7 +32,7 @@ def test_the_last_line_says_what_happened(name: str, view: View) -> None:
 
 def test_hooks_and_tables_stand_in_the_kernels_order() -> None:
     heads = [line.split()[0] for line in text("translated").splitlines() if line and not line.startswith("    ")]
-    assert heads == ["tcp", "PREROUTING", "nat", "nat", "FORWARD", "·", "filter", "POSTROUTING", "nat", "FORWARDED"]
+    assert heads == ["tcp", "PREROUTING", "nat", "nat", "FORWARD", "*", "filter", "POSTROUTING", "nat", "FORWARDED"]
 
 
 def test_rules_that_missed_are_counted_or_shown_with_their_reason() -> None:
@@ -134,7 +134,7 @@ def test_a_rule_that_may_have_matched_says_perhaps() -> None:
 
 def test_notes_between_hooks_need_no_hook() -> None:
     assert (
-        write_lines(step_lines([NoteStep(None, "comes back on lo", 0)], VIEW), Paper()) == "  ·         comes back on lo\n"
+        write_lines(step_lines([NoteStep(None, "comes back on lo", 0)], VIEW), Paper()) == "  *         comes back on lo\n"
     )
 
 
