@@ -292,23 +292,29 @@ class Rules:
                 found = search(step.table or "main", flow)
                 if found is None or found.doubt:
                     return found
-                if not found.errno and self._suppresses(step.rule, found):
+                suppressed = not found.errno and self._suppresses(step.rule, found)
+                if suppressed is None:
+                    why = f"policy rule {step.rule.priority} suppresses some of the next hops of one route"
+                    return Found(doubt=why)
+                if suppressed:
                     return None
                 return found if step.shown is None else found.by(step.shown)
 
-    def _suppresses(self, rule: PolicyRule, found: Found) -> bool:
+    def _suppresses(self, rule: PolicyRule, found: Found) -> bool | None:
+        """Whether a rule does not want the route found; None when that depends on the multipath hash."""
         entry = found.entry
         assert entry is not None
-        if rule.suppress_prefix_length is None and rule.suppress_group is None:
-            return False
         if rule.suppress_prefix_length is not None and entry.route.prefix.length <= rule.suppress_prefix_length:
             return True
         if rule.suppress_group is None or not entry.hops:
             return False
-        # IPv4 looks at the first next hop, IPv6 at the one taken (fib4_rule_suppress, fib6_rule_suppress).
-        hop = entry.hops[0 if rule.family is IPFamily.V4 else found.number]
-        link = self._devices.by_name.get(hop.iface or "")
-        return link is not None and link.group == rule.suppress_group
+        # IPv4 looks at the first next hop, IPv6 at the one that the hash took (fib4_rule_suppress, fib6_rule_suppress).
+        hops = [entry.hops[0]]
+        if rule.family is IPFamily.V6:
+            hops = [found_entry.hops[number] for found_entry, number in ((entry, found.number), *found.others)]
+        links = (self._devices.by_name.get(hop.iface or "") for hop in hops)
+        unwanted = {link is not None and link.group == rule.suppress_group for link in links}
+        return unwanted.pop() if len(unwanted) == 1 else None
 
 
 class Policy4:

@@ -42,11 +42,15 @@ def disagreement(question: Question, answer: Answer, decisions: tuple[RouteDecis
     return None if None in reasons else f"{answer}; " + "; ".join(str(reason) for reason in reasons)
 
 
+def is_expected_doubt(one: RouteDecision) -> bool:
+    """True for what no dump tells: group memberships, the age of strange routes, the multipath hash."""
+    return any(words in one.why for words in ("joined", "was added", "suppresses some"))
+
+
 def _differs(question: Question, answer: Answer, one: RouteDecision) -> str | None:
     text = f"said {one.kind.value} ({one.why}; {one.errno} {one.iface} {one.next_hop})"
     if one.kind is RouteKind.UNKNOWN:
-        # Only group memberships and the age of strange routes are not known here.
-        return None if "joined" in one.why or "was added" in one.why else text
+        return None if is_expected_doubt(one) else text
     if question.family is IPFamily.V6 and answer.errno and not question.src and not question.iif and one.source is not None:
         # Sending chooses a source and looks again where the kernel's answer to this question ends (ip6_dst_lookup_tail).
         return None

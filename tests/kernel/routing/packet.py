@@ -13,7 +13,7 @@ from itertools import takewhile
 
 from tests.kernel.oracle.device import CannotBind
 from tests.kernel.oracle.outcome import Origin, Outcome
-from tests.kernel.routing.compare import packet_of
+from tests.kernel.routing.compare import is_expected_doubt, packet_of
 from tests.kernel.routing.question import Question
 from tests.kernel.routing.routed_node import Listening
 from tests.kernel.routing.topology import draw_question
@@ -168,7 +168,7 @@ def _arrived_otherwise(question: Question, outcome: Outcome, one: RouteDecision,
     hooks = {step.hook for step in outcome.own.steps}
     errors = _errors_to_sender(question, outcome)
     if one.kind is RouteKind.UNKNOWN:
-        return None if "joined" in one.why or "was added" in one.why else _said(one)
+        return None if is_expected_doubt(one) else _said(one)
     if one.kind in _DELIVERED:
         return None if Hook.INPUT in hooks else _said(one)
     if one.kind is RouteKind.UNICAST:
@@ -274,7 +274,7 @@ def send(listening: Listening, question: Question) -> str | None:
 def _sent_otherwise(question: Question, outcome: Outcome, one: RouteDecision) -> str | None:
     outs = {step.out_iface for step in outcome.own.steps if step.hook is Hook.OUTPUT}
     if one.kind is RouteKind.UNKNOWN:
-        return None if "was added" in one.why else _said(one)
+        return None if is_expected_doubt(one) else _said(one)
     if one.errno is not None:
         return None if outcome.errno == one.errno and not outs else _said(one)
     if one.kind is RouteKind.NO_ROUTE:

@@ -150,11 +150,13 @@ def _route(rng: random.Random, family: IPFamily, *, sources: bool) -> str:
         words += ["metric", rng.choice(("5", "5", "10", "1024"))]
     if family is IPFamily.V4 and rng.random() < 0.25:
         words += ["tos", hex(rng.choice((0x04, 0x08, 0x10, 0x1C, 0x20, 0xB8)))]
-    if family is IPFamily.V6 and rng.random() < 0.2:
+    # Hops added one by one may differ in these; a dump shows the first one's.
+    joining = family is IPFamily.V6 and hops[:1] == ["via"]
+    if family is IPFamily.V6 and not joining and rng.random() < 0.2:
         words += ["pref", rng.choice(("low", "medium", "high"))]
     if not kind and rng.random() < 0.15:
         words += ["mtu", "1400"]
-    if rng.random() < 0.15:
+    if not joining and rng.random() < 0.15:
         words += ["src", rng.choice(_HOSTS[family][:9])]
     if family is IPFamily.V4 and rng.random() < 0.1:
         words += ["scope", rng.choice(("link", "host", "global"))]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
-from tests.router_builder import V4, V6, links, route, router, rule, sends
+from tests.router_builder import V4, V6, links, route, router, rule, sends, snapshot, value
 from tortie.net.address import IPFamily
 from tortie.simulator.device import Devices
 from tortie.simulator.fib import Entry, compile_entry
@@ -19,6 +20,7 @@ from tortie.simulator.policy import (
     looks_into_packet,
     table_name,
 )
+from tortie.simulator.route import RouteKind, Router
 
 A, B = 0x0A000005, 0x0A010009
 
@@ -159,6 +161,19 @@ def test_local_and_main_are_one_table_until_a_rule_is_changed() -> None:
     )
     assert sends(router(ANYIP, "50: nop"), "20.1.1.1").iface == "lo"
     assert sends(router(ANYIP), "20.2.1.1").assumptions == ()
+
+
+def test_suppressing_some_of_several_ipv6_next_hops_is_left_to_the_hash() -> None:
+    routes = "2001:db8::/32 table 100 nexthop via fd00::9 dev e0 nexthop via fd00:1::9 dev e1\ndefault dev e3"
+    given = snapshot(routes, "50: lookup 100 suppress_ifgroup 7", family=V6)
+    assert given.links is not None
+    for groups, expected in (((7, 0), RouteKind.UNKNOWN), ((7, 7), RouteKind.UNICAST)):
+        changed = tuple(
+            replace(link, group=groups[int(link.name[1])]) if link.name in ("e0", "e1") else link for link in given.links
+        )
+        decisions = Router(replace(given, links=changed), V6).route_output(value("2001:db8::1"), value("fd00::1"))
+        assert [one.kind for one in decisions] == [expected]
+        assert decisions[0].iface in (None, "e3")
 
 
 def test_suppressing_by_group_looks_at_the_device() -> None:
