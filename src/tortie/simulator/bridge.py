@@ -39,7 +39,7 @@ def receive_frame(run: Run, skb: Skb, node: FamilyNode, bridge: Link, mac_destin
     assert port is not None
     skb.in_iface = bridge.name
     up = _goes_up(run, skb, node, bridge, mac_destination)
-    if not _calls_tables(node):
+    if not _calls_tables(node, bridge):
         if up:
             return enter(run, skb, node)
         _note(run, skb, "bridged without meeting any table: bridge netfilter is off")
@@ -59,8 +59,10 @@ def receive_frame(run: Run, skb: Skb, node: FamilyNode, bridge: Link, mac_destin
     return _bridge(run, skb, node, bridge, port)
 
 
-def _calls_tables(node: FamilyNode) -> bool:
-    return (node.snapshot.sysctls or {}).get(_SWITCH[node.family], "0") != "0"
+def _calls_tables(node: FamilyNode, bridge: Link) -> bool:
+    """Whether tables see the bridge's frames: by the switch for all bridges or by the bridge's own."""
+    own = bridge.nf_call_iptables if node.family is IPFamily.V4 else bridge.nf_call_ip6tables
+    return own or (node.snapshot.sysctls or {}).get(_SWITCH[node.family], "0") != "0"
 
 
 def _goes_up(run: Run, skb: Skb, node: FamilyNode, bridge: Link, mac_destination: bytes | None) -> bool:

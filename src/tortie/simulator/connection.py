@@ -17,8 +17,8 @@ class Connection:
 
     __slots__ = (
         "assured", "bytes", "confirmed", "dst_done", "dst_nat", "expected", "expires_s", "from_snapshot", "helper",
-        "identity", "labels", "mark", "masquerade_iface", "original", "packets", "reply", "seen_reply", "src_done",
-        "src_nat", "state_name", "tcp", "tcp_state", "zone_original", "zone_reply",
+        "identity", "labels", "mark", "masquerade_iface", "offloaded", "original", "packets", "reply", "seen_reply",
+        "src_done", "src_nat", "state_name", "tcp", "tcp_state", "zone_original", "zone_reply",
     )  # fmt: skip
 
     def __init__(self, original: ConnTuple, reply: ConnTuple, *, zone_original: int = 0, zone_reply: int = 0) -> None:
@@ -46,6 +46,8 @@ class Connection:
         self.bytes = [0, 0]
         self.labels: str | None = None
         self.masquerade_iface: str | None = None
+        self.offloaded = False
+        """True when a flow table forwards its packets past the hooks."""
         self.from_snapshot = False
         self.identity: int | None = None
 
@@ -71,6 +73,7 @@ class Connection:
         connection.bytes = list(entry.bytes or (0, 0))
         connection.labels = entry.labels
         connection.identity = entry.id
+        connection.offloaded = entry.offloaded
         connection.from_snapshot = True
         return connection
 
@@ -106,6 +109,7 @@ class Connection:
             bytes=(self.bytes[0], self.bytes[1]),
             labels=self.labels,
             id=self.identity,
+            offloaded=self.offloaded,
         )
 
 

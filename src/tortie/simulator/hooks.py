@@ -35,7 +35,7 @@ from tortie.netfilter.match import (
     StateMatch,
 )
 from tortie.netfilter.rule import Rule, Ruleset
-from tortie.netfilter.snapshot import Snapshot
+from tortie.netfilter.snapshot import ForeignChain, Snapshot
 from tortie.netfilter.target import (
     ConnmarkRestore,
     ConnmarkSave,
@@ -84,6 +84,16 @@ _TRACKING_TARGETS = (
 )  # fmt: skip
 
 
+_FAMILIES = {IPFamily.V4: ("ip", "inet", "netdev"), IPFamily.V6: ("ip6", "inet", "netdev")}
+"""nf_tables' families whose chains see packets of a family."""
+_FOREIGN_HOOKS = {
+    "ingress": Hook.PREROUTING, "prerouting": Hook.PREROUTING, "input": Hook.INPUT, "forward": Hook.FORWARD,
+    "output": Hook.OUTPUT, "postrouting": Hook.POSTROUTING, "egress": Hook.POSTROUTING,
+}  # fmt: skip
+"""Where chains of nf_tables see a packet; those at a device count to the hook next to it."""
+_OFFLOADED = DecidedBy(Cause.MISSING, "a flow table forwards packets of this connection past all rules", Hook.PREROUTING)
+
+
 @dataclass(slots=True, eq=False)
 class FamilyNode:
     """A node's rules and routes of one family, ready to walk."""
@@ -117,16 +127,23 @@ def compile_family(snapshot: Snapshot, family: IPFamily) -> FamilyNode:
         for table in ruleset.tables.values()
     ]
     remarks: list[str] = []
-    unread = [table for table in tables if table.source.opaque is not None]
+    foreign = [one for one in snapshot.foreign_chains or () if one.family in _FAMILIES[family]]
+    unread = [
+        *(f"the table {table.name.value}" for table in tables if table.source.opaque is not None),
+        *(f"the chain {one.name} of nft's {one.family} {one.table}" for one in foreign),
+    ]
     if unread and not tracking:
         tracking = defragments = True
-        names = ", ".join(table.name.value for table in unread)
-        remarks.append(f"connection tracking is taken to be on, since the table {names} could not be read")
+        remarks.append(f"connection tracking is taken to be on: Tortie does not read {', '.join(unread)}")
     node = FamilyNode(family, snapshot, router, tracking, bool(rulesets), tuple(remarks))
     options = _tracking_options(snapshot)
     balancer = Balancer(snapshot, family, router)
     for hook in Hook:
-        found = [*_stages(node, hook, tables, options, defragments=defragments), *balancer.stages(hook)]
+        found = [
+            *_stages(node, hook, tables, options, defragments=defragments),
+            *balancer.stages(hook),
+            *((one.priority, _foreign_stage(one, hook)) for one in foreign if _FOREIGN_HOOKS.get(one.hook) is hook),
+        ]
         node.stages[hook] = tuple(stage for _, stage in sorted(found, key=lambda pair: pair[0]))
     return node
 
@@ -218,16 +235,24 @@ def _routes_differently(before: Packet, after: Packet) -> bool:
 
 
 def _unread_stage(table: CompiledTable, hook: Hook) -> Stage:
-    why = f"the table {table.name.value} could not be read: {table.source.opaque}"
-    conditions = (f"if the table {table.name.value} leaves the packet as it is", why)
+    name = table.name.value
+    why = f"the table {name} could not be read: {table.source.opaque}"
+    where = DecidedBy(Cause.MISSING, why, hook, table.name, None, None, table.backend)
+    return lambda run, skb: _ignore_or_unknown(run, f"{name}:{hook.value}", f"the table {name}", where)
 
-    def stage(run: Run, skb: Skb) -> None:
-        choice = Choice(DoubtKind.UNKNOWN, f"{table.name.value}:{hook.value}", ("ignore", "unknown"), conditions)
-        if run.chooser.choose(choice) == 1:
-            where = DecidedBy(Cause.MISSING, why, hook, table.name, None, None, table.backend)
-            raise Ended(Verdict.UNKNOWN, where, disposition=Disposition.UNKNOWN)
 
-    return stage
+def _foreign_stage(chain: ForeignChain, hook: Hook) -> Stage:
+    what = f"the chain {chain.name} of nft's {chain.family} {chain.table}"
+    where = DecidedBy(Cause.MISSING, f"{what} sees the packet here, and Tortie does not read its rules", hook)
+    subject = f"nft:{chain.family}:{chain.table}:{chain.name}"
+    return lambda run, skb: _ignore_or_unknown(run, subject, what, where)
+
+
+def _ignore_or_unknown(run: Run, subject: str, what: str, where: DecidedBy) -> None:
+    """Something unread meets the packet: one outcome goes on as if it did nothing, the other is unknown."""
+    conditions = (f"if {what} leaves the packet as it is", where.text)
+    if run.chooser.choose(Choice(DoubtKind.UNKNOWN, subject, ("ignore", "unknown"), conditions)) == 1:
+        raise Ended(Verdict.UNKNOWN, where, disposition=Disposition.UNKNOWN)
 
 
 # --- fragments, tracking -----------------------------------------------------------------------------------------
@@ -256,8 +281,10 @@ def _track_stage(options: TrackingOptions, hook: Hook) -> Stage:
             text = _assume_state(skb)
         else:
             text = track(skb, options, check_checksum=check_checksum)
+        connection = skb.connection
+        if connection is not None and connection.offloaded:
+            _ignore_or_unknown(run, "offload", "the flow table", _OFFLOADED)
         if run.steps is not None:
-            connection = skb.connection
             direction = skb.ct_direction if connection is not None else None
             entry = connection.entry() if connection is not None else None
             run.steps.append(ConntrackStep(hook, skb.ct_state, direction, entry, text, skb.mark))

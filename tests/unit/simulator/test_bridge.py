@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.node_builder import hits, left_as, node, packet
@@ -72,3 +74,9 @@ def test_a_packet_to_the_bridge_that_is_sent_on_to_a_neighbour_becomes_bridged()
     trace = frame(rules, packet("udp", "10.5.0.5:1", "10.5.0.1:2"))
     assert trace.out is not None
     assert (trace.disposition, trace.out.packet.ttl) == (Disposition.FORWARDED, 64)
+
+
+def test_a_bridge_may_show_its_frames_to_the_tables_by_itself() -> None:
+    own = (replace(BRIDGE[0], nf_call_iptables=True), *BRIDGE[1:])
+    made = node("*filter\n:FORWARD DROP", extra_links=own, sysctls=OFF)
+    assert walk(made, Arrival(NEIGHBOUR, "p0")).verdict is Verdict.DROP

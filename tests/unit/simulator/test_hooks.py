@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.node_builder import V4, V6, hits, left_as, node, packet, walk_packet
 from tortie.net.node import PolicyRule
+from tortie.netfilter.conntrack import ConnEntry, ConnTuple
+from tortie.netfilter.snapshot import ForeignChain
 from tortie.simulator.trace import ConntrackStep, RuleStep, Trace, Verdict
+from tortie.simulator.walk import Node
 
 UDP = packet("udp", "10.0.0.5:1", "10.1.0.9:2")
 LOCAL = packet("udp", "10.1.0.1:1", "8.8.8.8:53")
@@ -87,7 +92,7 @@ def test_a_table_that_could_not_be_read_leaves_the_walk_unknown() -> None:
     made = node("# Table `nat' is incompatible, use 'nft' tool.\n*filter\n:FORWARD ACCEPT")
     walked = walk_packet(made, UDP)
     assert walked.verdict is Verdict.UNKNOWN
-    assert any("could not be read" in text for text in walked.trace.assumptions)
+    assert any("does not read" in text for text in walked.trace.assumptions)
 
 
 # --- routing again -----------------------------------------------------------------------------------------------
@@ -157,3 +162,23 @@ def test_a_way_that_is_closed_fails_the_send() -> None:
         made = node(rules, routes=f"0.0.0.0/0 via 10.1.0.254 dev e1; {kind} 0.0.0.0/0 table 100", policy=MARKED)
         trace = walk_packet(made, LOCAL, None).trace
         assert (trace.verdict, trace.errno) == (Verdict.DROP, errno)
+
+
+FOREIGN = ForeignChain("inet", "fw", "guard", "filter", "forward", 0, "drop")
+
+
+def test_a_chain_that_tortie_does_not_read_leaves_the_walk_unknown_where_it_sees_the_packet() -> None:
+    made = Node.from_snapshot(replace(node().snapshot, foreign_chains=(FOREIGN,)))
+    walked = walk_packet(made, UDP)
+    assert walked.verdict is Verdict.UNKNOWN
+    assert [one.conditions[0].option for one in walked.outcomes] == ["ignore", "unknown"]
+    assert walked.outcomes[1].decided_by.text.startswith("the chain guard of nft's inet fw sees the packet here")
+    assert walk_packet(made, packet("udp", "10.0.0.5:1", "10.0.0.1:2")).verdict is Verdict.ACCEPT
+
+
+def test_a_connection_of_a_flow_table_passes_the_rules_by() -> None:
+    sides = (ConnTuple(V4, 17, UDP.src, UDP.dst, 1, 2), ConnTuple(V4, 17, UDP.dst, UDP.src, 2, 1))
+    rules = "*filter\n:FORWARD DROP\n-A FORWARD -m conntrack --ctstate INVALID"
+    made = node(rules, connections=(ConnEntry(*sides, offloaded=True),))
+    walked = walk_packet(made, UDP)
+    assert [one.verdict for one in walked.outcomes] == [Verdict.DROP, Verdict.UNKNOWN]
