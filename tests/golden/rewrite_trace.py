@@ -8,9 +8,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests import trace_values
+from tortie.cli.arrival import plan_arrival
+from tortie.cli.packet_option import parse_packet_words, split_words
+from tortie.cli.snapshot_file import load_snapshot
 from tortie.cli.terminal import Paper, write_lines
-from tortie.cli.trace_text import View, walk_lines
+from tortie.cli.trace_text import View, flow_lines, walk_lines
+from tortie.simulator.flow import walk_flow
+from tortie.simulator.summary import read_naming
+from tortie.simulator.walk import Node
 
+REFERENCE = Path(__file__).parents[2] / "examples" / "reference-node" / "snapshot"
+JOURNEYS = {
+    "to-workload": "tcp 192.170.140.66:40001 192.170.21.3:80 -i eth0",
+    "closed-port": "tcp 192.170.140.66:40007 192.170.21.3:8080 -i eth0",
+    "masqueraded": "tcp 192.170.80.2:40003 203.0.113.10:443 -i docker0",
+    "from-the-node": "tcp 10.20.0.11:40005 10.20.0.12:6443",
+    "no-such-pod": "tcp 192.170.140.66:40012 192.170.21.9:80 -i eth0",
+}
 FOLDER = Path(__file__).parent / "trace"
 PAPERS = {"plain": Paper(), "narrow": Paper(60), "colour": Paper(100, colour=True)}
 VIEWS = {"": View(trace_values.NAMING), "-misses": View(trace_values.NAMING, misses=True)}
@@ -25,6 +39,19 @@ def cases() -> dict[str, str]:
     for paper in ("narrow", "colour"):
         texts[f"dropped-by-policy-{paper}.txt"] = write_lines(walk_lines(one, VIEWS[""]), PAPERS[paper])
     texts["dropped-by-policy-misses.txt"] = write_lines(walk_lines(one, VIEWS["-misses"]), PAPERS["plain"])
+    return texts | _reference_texts()
+
+
+def _reference_texts() -> dict[str, str]:
+    """Packets of the reference node, with the conversation: what a user of the README sees."""
+    snapshot = load_snapshot(str(REFERENCE))
+    node, view = Node.from_snapshot(snapshot), View(read_naming(snapshot.rulesets))
+    texts = {}
+    for name, line in JOURNEYS.items():
+        planned = plan_arrival(parse_packet_words(*split_words(line)), node)
+        flow = walk_flow(node, planned.arrival)
+        lines = [*walk_lines(flow.first, view, notes=planned.notes), *flow_lines(flow, view, full=False)]
+        texts[f"reference-{name}.txt"] = write_lines(lines, PAPERS["plain"])
     return texts
 
 

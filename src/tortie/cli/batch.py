@@ -15,7 +15,7 @@ from typing import Any
 from tortie.cli.arrival import plan_arrival
 from tortie.cli.edit import apply_edits
 from tortie.cli.exit_code import EXIT_BAD_INPUT, EXIT_PASSED
-from tortie.cli.node_source import load_node_snapshot, parse_assumptions
+from tortie.cli.node_source import load_node_snapshot, parse_assumptions, tell_snapshot_notes
 from tortie.cli.packet_option import parse_packet_words, split_words
 from tortie.cli.trace_option import TraceRequest
 from tortie.net.address import IPFamily
@@ -69,6 +69,7 @@ def run_batch(request: TraceRequest) -> int:
 
     assert request.batch is not None
     snapshot = load_node_snapshot(request.node, conntrack=request.conntrack)
+    tell_snapshot_notes(snapshot)
     node = Node.from_snapshot(apply_edits(snapshot, request.edit, IPFamily.V4))
     batch = Batch(
         node,

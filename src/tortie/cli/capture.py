@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from tortie.cli.arrival import check_interface, infer_interface, is_own_address, usual_frame_type
 from tortie.cli.edit import apply_edits
 from tortie.cli.exit_code import EXIT_PASSED
-from tortie.cli.node_source import load_node_snapshot, parse_assumptions, read_bytes
+from tortie.cli.node_source import load_node_snapshot, parse_assumptions, read_bytes, tell_snapshot_notes
 from tortie.cli.terminal import Line, Style, find_paper, plain, write_lines
 from tortie.cli.trace_option import TraceRequest
 from tortie.cli.trace_text import VERDICT_STYLES, View, outcome_line, walk_lines
@@ -212,6 +212,7 @@ def run_capture(request: TraceRequest) -> int:
     """Traces a capture and shows the sum, or one JSON document a packet; raises `InvalidInput` for a file that is none."""
     assert request.pcap is not None
     snapshot = load_node_snapshot(request.node, conntrack=request.conntrack)
+    tell_snapshot_notes(snapshot)
     snapshot = apply_edits(snapshot, request.edit, IPFamily.V4)
     found = trace_frames(
         Node.from_snapshot(snapshot),

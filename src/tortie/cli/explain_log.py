@@ -49,7 +49,7 @@ def explain_log(
     import time
 
     from tortie.cli.log_explanation import LogExplainer, write_json, write_text
-    from tortie.cli.node_source import load_node_snapshot, read_text
+    from tortie.cli.node_source import load_node_snapshot, read_text, tell_snapshot_notes
     from tortie.cli.trace_text import View
     from tortie.codec.tracelog import group_steps, parse_tracelog
     from tortie.simulator.summary import read_naming
@@ -57,6 +57,7 @@ def explain_log(
 
     groups = group_steps(parse_tracelog(read_text(file), source=file))
     snapshot = load_node_snapshot(node, conntrack=conntrack)
+    tell_snapshot_notes(snapshot)
     explainer = LogExplainer(Node.from_snapshot(snapshot), clock_s=time.time())
     every = (explainer.explain(group) for group in groups)
     naming = read_naming(snapshot.rulesets)

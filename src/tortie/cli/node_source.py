@@ -28,6 +28,19 @@ def load_node_snapshot(path: str | None, *, conntrack: str | None = None) -> Sna
     return replace(snapshot, connections=parse_conntrack(read_text(conntrack), source=conntrack))
 
 
+def snapshot_notes(snapshot: Snapshot) -> tuple[str, ...]:
+    """What could not be read when the snapshot was made, or when it was loaded."""
+    return tuple(f"snapshot: {remark}" for remark in snapshot.unreadable)
+
+
+def tell_snapshot_notes(snapshot: Snapshot) -> None:
+    """Writes the notes to stderr, for commands whose output tells of many packets."""
+    import sys
+
+    for note in snapshot_notes(snapshot):
+        sys.stderr.write(f"tortie: {note}\n")
+
+
 def read_text(path: str) -> str:
     """The text of a file, or of stdin for `-`; raises `InvalidInput` when it cannot be read."""
     data = read_bytes(path)

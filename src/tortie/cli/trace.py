@@ -106,17 +106,19 @@ def _ask(snapshot: Snapshot, request: TraceRequest, assumed: dict[str, str]) -> 
     import time
 
     from tortie.cli.arrival import plan_arrival
+    from tortie.cli.node_source import snapshot_notes
     from tortie.simulator.flow import walk_flow
     from tortie.simulator.walk import Node, walk
 
     node = Node.from_snapshot(snapshot)
     asked = parse_packet_words(request.words, request.given)
     planned = plan_arrival(asked, node)
+    notes = (*planned.notes, *snapshot_notes(snapshot))
     session = node.session(clock_s=time.time() if asked.time_s is None else asked.time_s)
     if request.one:
-        return _Told(snapshot, planned.notes, walk(node, planned.arrival, session, assume=assumed), None)
+        return _Told(snapshot, notes, walk(node, planned.arrival, session, assume=assumed), None)
     flow = walk_flow(node, planned.arrival, session, assume=assumed)
-    return _Told(snapshot, planned.notes, flow.first, flow)
+    return _Told(snapshot, notes, flow.first, flow)
 
 
 def _write_json(told: _Told, earlier: _Told | None, request: TraceRequest) -> None:

@@ -61,7 +61,7 @@ def node(tmp_path: Path) -> Path:
     folder.mkdir()
     files: dict[str, Any] = {
         "iptables-save": RULES, "sysctl": SYSCTL, "ip-addr.json": LINKS, "ip-route.json": ROUTES,
-        "ip-rule.json": POLICY_RULES, "conntrack": "",
+        "ip-rule.json": POLICY_RULES, "conntrack": "# nothing\n",
     }  # fmt: skip
     for name, content in files.items():
         (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
@@ -172,6 +172,14 @@ def test_rules_alone_are_enough_when_the_rest_is_said(rules_only: Path) -> None:
     found = tortie("-n", rules_only, *WEB, "-i", "eth0", "-o", "eth1", "--one")
     assert found.exit_code == 0, found.output
     assert "assumed: " in found.stdout
+
+
+def test_what_is_missing_in_the_snapshot_is_told_everywhere(node: Path) -> None:
+    (node / "remarks").write_text("ipset: not installed\n")
+    found = tortie("-n", node, *WEB)
+    assert found.stdout.splitlines()[2] == "note: snapshot: ipset: not installed"
+    assert "snapshot: ipset: not installed" in document("-n", node, *WEB)["notes"]
+    assert tortie("-n", node, "--batch", "-", text="").stderr == "tortie: snapshot: ipset: not installed\n"
 
 
 def test_a_pipe_gets_no_colour_unless_told(node: Path) -> None:
