@@ -45,7 +45,8 @@ class Tools:
                 [f"{stem}-{self.backend.value}{suffix}", *words],
                 input=text,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="surrogateescape",
                 check=False,
                 env={**os.environ, "XTABLES_LOCKFILE": str(self.lock)},
             )

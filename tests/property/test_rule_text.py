@@ -58,8 +58,7 @@ _frames = st.sampled_from(["*filter", "*nat", ":INPUT ACCEPT [0:0]", ":x - [0:0]
 def _only_refuses(read: Callable[[], object]) -> object | None:
     try:
         return read()
-    except InvalidInput as error:
-        assert str(error)
+    except InvalidInput:
         return None
 
 

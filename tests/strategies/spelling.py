@@ -106,7 +106,7 @@ _MISREAD: dict[str, str] = {
     r"--weekdays? ": "days above 7 and names in any case",
     r"--(hbh|dst)-opts ": "numbers of more than a byte",
     r"--zone.* --zone": "two zones",
-    r"(-set|--set) (255|0|1|foo|x|any|tcp|http) ": "sets are the node's",
+    r"-set[ =](?!four|six)": "sets are the node's",
     r"--label ": "names of labels are the node's",
     r"0x10/0": "a mask of no bits",
     r"--srh-": "one number for several tests",

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from tortie.codec.match_time import LAST_DATE
 from tortie.codec.open_table import OpenTable, is_builtin
-from tortie.codec.placement import check_rule, check_table
+from tortie.codec.placement import check_rule, check_table, is_native
 from tortie.codec.specification import Line, build_specification, read_line
 from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import Backend, TableName
-from tortie.netfilter.match import IntRange, LimitMatch, Match, TcpFlagsTest, TcpMatch, Test, UdpMatch
+from tortie.netfilter.match import IntRange, LimitMatch, Match, TcpFlagsTest, Test, TimeMatch
 from tortie.netfilter.rule import Counters, Rule, Ruleset
 from tortie.netfilter.target import Drop, Jump, Nflog
 
@@ -151,18 +152,23 @@ def _as_kept(rule: Rule, backend: Backend) -> Rule:
         else:
             cut = target.prefix.encode("utf-8", "surrogateescape")[:_LEGACY_NFLOG_PREFIX]
             target = replace(target, prefix=cut.decode("utf-8", "surrogateescape"))
-    matches = rule.matches
+    matches = tuple(_with_last_date(match) for match in rule.matches)
     if backend is Backend.NFT:
-        kept = (_as_nft_keeps(match) for match in rule.matches)
+        kept = (_as_nft_keeps(match) for match in matches)
         matches = _merged(match for match in kept if match is not None)
     return replace(rule, target=target, matches=matches)
+
+
+def _with_last_date(match: Match) -> Match:
+    """A time match with the date that the tools fill in."""
+    return replace(match, date_stop=LAST_DATE) if isinstance(match, TimeMatch) and match.date_stop is None else match
 
 
 def _as_nft_keeps(match: Match) -> Match | None:
     """The match as nft keeps it: tests that cover everything leave no trace; None when nothing is left (1.8.9)."""
     if isinstance(match, LimitMatch) and match.burst == 0:
         return replace(match, burst=5)
-    if not isinstance(match, TcpMatch | UdpMatch):
+    if not is_native(match):
         return match
     kept = {item.name: _kept_test(getattr(match, item.name)) for item in fields(match)}
     left = type(match)(**kept)
@@ -170,7 +176,7 @@ def _as_nft_keeps(match: Match) -> Match | None:
 
 
 def _kept_test(test: Test[Any] | None) -> Test[Any] | None:
-    """A port or flag test in nft's form: nothing for all ports, and a range at one end turned round instead of inverted."""
+    """A port or flag test in nft's form: nothing for all ports, and a range from zero turned round instead of inverted."""
     if test is None or not test.inverted:
         return test
     match test.value:
@@ -178,8 +184,6 @@ def _kept_test(test: Test[Any] | None) -> Test[Any] | None:
             return None
         case IntRange(0, high) if high > 0:
             return Test(IntRange(high + 1, 65535))
-        case IntRange(low, 65535) if low < 65535:
-            return Test(IntRange(0, low - 1))
         case _:
             return test
 
@@ -188,9 +192,14 @@ def _merged(matches: Iterable[Match]) -> tuple[Match, ...]:
     """Several tcp or udp matches with different tests as the one match that nft prints for them."""
     found: list[Match] = []
     for match in matches:
-        if isinstance(match, TcpMatch | UdpMatch) and match != type(match)():
+        if is_native(match) and match != type(match)():
             for place, earlier in enumerate(found):
-                if type(earlier) is type(match) and earlier != type(match)() and not _given(earlier) & _given(match):
+                if (
+                    type(earlier) is type(match)
+                    and is_native(earlier)
+                    and earlier != type(match)()
+                    and not _given(earlier) & _given(match)
+                ):
                     found[place] = replace(earlier, **{name: getattr(match, name) for name in _given(match)})
                     break
             else:

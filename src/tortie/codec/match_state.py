@@ -6,7 +6,7 @@ Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from tortie.codec.extension import (
@@ -276,29 +276,39 @@ _CONNLABEL = Extension(
 
 
 def _read_connbytes(text: str, family: IPFamily) -> tuple[int, int | None]:
-    """`low:high`; a highest number that is left out, the largest there is, or zero as the lowest one means no limit."""
+    """`low:high`; a highest number that is left out or the largest there is means no limit."""
     low, joint, high = text.partition(":")
     top = (1 << 64) - 1
     first, last = read_number(low, 0, top) if low else 0, read_number(high, 0, top) if high else top
     if (not low and not joint) or first > last:
         raise InvalidInput(f"not a range: {text!r}")
-    return first, None if last in (0, top) else last
+    if not last:
+        raise InvalidInput("connbytes 0:0 is printed as if it had no upper limit")
+    return first, None if last == top else last
 
 
-_CONNBYTES = Extension(
-    "connbytes",
-    ConnbytesMatch,
-    (
-        whole(
-            "connbytes",
-            Kind(_read_connbytes, lambda value, _: str(value[0]) if value[1] is None else f"{value[0]}:{value[1]}"),
-            "low",
-            "high",
-        ),
-        plain("connbytes-mode", words_of("packets", "bytes", "avgpkt"), "mode"),
-        plain("connbytes-dir", words_of("original", "reply", "both"), "direction"),
+_CONNBYTES_OPTIONS = (
+    whole(
+        "connbytes",
+        Kind(_read_connbytes, lambda value, _: str(value[0]) if value[1] is None else f"{value[0]}:{value[1]}"),
+        "low",
+        "high",
     ),
+    plain("connbytes-mode", words_of("packets", "bytes", "avgpkt"), "mode"),
+    plain("connbytes-dir", words_of("original", "reply", "both"), "direction"),
 )
+
+
+def _build_connbytes(given: Sequence[Given], family: IPFamily) -> ConnbytesMatch:
+    """The kernel inverts by swapping the ends: a range of one number cannot be inverted (net/netfilter/xt_connbytes.c)."""
+    filled: dict[str, Any] = {}
+    for item in given:
+        fill_fields(filled, item, family)
+    found: ConnbytesMatch = make(_CONNBYTES, filled)
+    return replace(found, inverted=found.inverted and found.low != found.high)
+
+
+_CONNBYTES = Extension("connbytes", ConnbytesMatch, _CONNBYTES_OPTIONS, build=_build_connbytes)
 
 
 def _build_connlimit(given: Sequence[Given], family: IPFamily) -> ConnlimitMatch:
@@ -546,9 +556,17 @@ def _recent_command(name: str) -> Option:
 
 
 _RECENT_SIDES = (plain("rsource", None, side=Side.SRC), plain("rdest", None, side=Side.DST))
+
+
+def _read_seconds(text: str, family: IPFamily) -> int:
+    """Seconds in 32 bits; save prints the upper half of them as negative numbers."""
+    return (1 << 32) - read_number(text[1:], 1, 1 << 31) if text.startswith("-") else read_number(text, 1)
+
+
+_SECONDS = Kind(_read_seconds, lambda value, _: str(value - (1 << 32) if value >> 31 else value))
 _RECENT_OPTIONS = (
     *(_recent_command(name) for name in ("set", "rcheck", "update", "remove")),
-    plain("seconds", number(1), "seconds"),
+    plain("seconds", _SECONDS, "seconds"),
     plain("reap", None, "reap"),
     plain("hitcount", number(1), "hitcount"),
     plain("rttl", None, "ttl"),

@@ -1,7 +1,7 @@
 """The option table of the time match: seconds of the day, Unix times, days of month and week.
 
-The kernel keeps days as bit sets, so an inverted list prints as the remaining days; and iptables 1.8.9 prints the default
-`--datestop` always (spec: netfilter 9.5).
+The kernel keeps days as bit sets, so an inverted list prints as the remaining days. iptables 1.8.9 prints the default
+`--datestop` always (spec: netfilter 9.5), others never: a value keeps whether it was there, and `command` adds it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?")
 _DATE = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:T(\d{1,2})(?::(\d{1,2})(?::(\d{1,2}))?)?)?)?)?")
 _LAST_SECOND_OF_DAY = 86399
-_LAST_DATE = 0x7FFFFFFF
+LAST_DATE = 0x7FFFFFFF
+"""The default of `--datestop`, 2038-01-19."""
 
 
 def _read_clock(text: str) -> int:
@@ -46,7 +47,7 @@ def _read_date(text: str) -> int:
             found = None
         else:
             stamp = int(moment.timestamp())
-            if 0 <= stamp <= _LAST_DATE:
+            if 0 <= stamp <= LAST_DATE:
                 return stamp
     raise InvalidInput(f"not a date from 1970 to 2038: {text!r}", remedy="write YYYY-MM-DDThh:mm:ss")
 
@@ -79,7 +80,7 @@ def _days(item: Given, count: int) -> Test[frozenset[int]] | None:
 
 
 def _build_time(given: Sequence[Given], family: IPFamily) -> TimeMatch:
-    filled: dict[str, Any] = {"date_stop": _LAST_DATE}
+    filled: dict[str, Any] = {}
     for item in given:
         name, argument = item.option.name, item.argument
         if name in ("timestart", "timestop"):
@@ -112,7 +113,7 @@ def _take_apart_time(value: TimeMatch, family: IPFamily) -> Iterable[str | None]
     yield _write_days("monthdays", value.month_days, tuple(map(str, range(1, 32))))
     yield _write_days("weekdays", value.week_days, _WEEKDAYS)
     yield f"--datestart {_write_date(value.date_start)}" if value.date_start else None
-    yield f"--datestop {_write_date(value.date_stop)}" if value.date_stop is not None else None
+    yield f"--datestop {_write_date(value.date_stop)}" if value.date_stop else None
     yield "--kerneltz" if value.kernel_timezone else None
     yield "--contiguous" if value.contiguous else None
 

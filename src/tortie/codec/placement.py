@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from tortie.codec.rate import limit_overflows
 from tortie.net.address import IPFamily
@@ -42,6 +42,7 @@ from tortie.netfilter.match import (
     IpcompMatch,
     LimitMatch,
     MacMatch,
+    Match,
     MhMatch,
     MultiportMatch,
     OsfMatch,
@@ -290,7 +291,7 @@ def check_rule(rule: Rule, table: TableName, family: IPFamily, backend: Backend)
     """Raises `InvalidInput` when a part of the rule does not fit the table, the protocol or the back-end."""
     protocol = next((match for match in rule.matches if isinstance(match, ProtocolMatch)), None)
     for match in rule.matches:
-        native = backend is Backend.NFT and isinstance(match, TcpMatch | UdpMatch)
+        native = backend is Backend.NFT and is_native(match)
         _check_place(_match_place(match, family), type(match).__name__, table, protocol, native=native)
     _check_place(_target_place(rule.target, backend), type(rule.target).__name__, table, protocol, native=False)
     if isinstance(rule.target, Queue) and backend is Backend.NFT:
@@ -302,6 +303,11 @@ def check_rule(rule: Rule, table: TableName, family: IPFamily, backend: Backend)
             raise InvalidInput("the nft back-end refuses a test that no address passes")
     if isinstance(rule.target, TcpmssTarget) and backend is Backend.LEGACY and not _tests_syn(rule):
         raise InvalidInput("TCPMSS works only on SYN packets", remedy="add --syn")
+
+
+def is_native(match: Match) -> TypeGuard[TcpMatch | UdpMatch]:
+    """True for tests that the nft back-end makes with its own expressions instead of an extension (iptables 1.8.9)."""
+    return isinstance(match, UdpMatch) or (isinstance(match, TcpMatch) and match.option is None)
 
 
 def _check_place(place: Place, what: str, table: TableName, protocol: ProtocolMatch | None, *, native: bool) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tortie.codec.extension import Extension, Given, Option, plain
-from tortie.codec.kind import PREFIX, RAW, STRING, Kind, number, words_of
+from tortie.codec.kind import PREFIX, RAW, STRING, Kind, number, read_number, words_of
 from tortie.codec.match_transport import V4, V6
 from tortie.net.address import AddressMask, IPFamily
 from tortie.net.error import InvalidInput
@@ -68,6 +68,13 @@ def _take_apart(value: PlainTarget, family: IPFamily) -> Iterable[str | None]:
 
 # --- HMARK --------------------------------------------------------------------------------------------------------
 
+
+def _read_prefix_length(text: str, family: IPFamily) -> int:
+    """A prefix length; those of IPv4 are cut to 32 bits, in IPv6 too long ones are refused."""
+    return min(read_number(text), 32) if family is IPFamily.V4 else read_number(text, 0, 128)
+
+
+_PREFIX_LENGTH = Kind(_read_prefix_length, lambda value, _: str(value))
 _PORT_MASK = number(0, 0xFFFF, "#06x")
 _WIDE_MASK = number(form="#010x")
 _HMARK_TUPLE: dict[str, tuple[str, str]] = {
@@ -94,9 +101,6 @@ def _settle_hmark(texts: Texts, family: IPFamily) -> Texts:
         if not option or option in settled:
             raise InvalidInput(f"HMARK's --hmark-tuple cannot take {word!r} here")
         settled[option] = text or str(family.bits)
-    for option in ("hmark-src-prefix", "hmark-dst-prefix"):
-        if option in settled:
-            settled[option] = str(min(int(settled[option]), family.bits))
     hashed = settled.keys() - {"hmark-rnd", "hmark-mod", "hmark-offset"}
     if not hashed or (hashed & set(_HMARK_PORTS) and hashed & set(_HMARK_SPIS)):
         raise InvalidInput("HMARK needs something to hash, and not both ports and SPI")
@@ -154,12 +158,13 @@ def _read_translated(text: str, family: IPFamily) -> AddressMask:
     return found
 
 
+_LONGEST_TIMEOUT_S = 0x7FFFFFFF // 1000 - 1
 _TRANSLATED = Kind(_read_translated, PREFIX.write)
 PLAIN_TARGETS: tuple[Extension, ...] = (
     _extension(
         "HMARK",
-        plain("hmark-src-prefix", number(0, 128)),
-        plain("hmark-dst-prefix", number(0, 128)),
+        plain("hmark-src-prefix", _PREFIX_LENGTH),
+        plain("hmark-dst-prefix", _PREFIX_LENGTH),
         plain("hmark-sport-mask", _PORT_MASK),
         plain("hmark-dport-mask", _PORT_MASK),
         plain("hmark-spi-mask", _WIDE_MASK),
@@ -175,7 +180,7 @@ PLAIN_TARGETS: tuple[Extension, ...] = (
     ),
     _extension(
         "IDLETIMER",
-        plain("timeout", number(1)),
+        plain("timeout", number(1, _LONGEST_TIMEOUT_S)),
         plain("label", RAW),
         plain("alarm", None),
         needs=("timeout", "label"),

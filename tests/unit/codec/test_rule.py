@@ -57,7 +57,7 @@ def test_rules_in_the_users_spelling_mean_what_save_prints(variant: Variant) -> 
     assert wrong == []
 
 
-_KEPT_OTHERWISE = ("-p tcp", "-p udp", "-p ah", "-p esp -m esp", "-m mh", "-m frag", "NFLOG", "--limit 5/sec")
+_KEPT_OTHERWISE = ("-p tcp", "-p udp", "-p ah", "-p esp -m esp", "-m mh", "-m frag", "-m time", "NFLOG", "--limit 5/sec")
 """Rules of which save prints less than what is written: inverted tests that never hold, and what a back-end drops."""
 
 
