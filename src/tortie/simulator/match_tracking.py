@@ -192,7 +192,8 @@ _REPLY_DESTINATION_PORT: Read = lambda connection: connection.reply.dst_key  # n
 
 
 def _address_check(test: Test[AddressMask], read: Read) -> Check:
-    value, mask, inverted = test.value.value, test.value.mask, test.inverted
+    mask, inverted = test.value.mask, test.inverted
+    value = test.value.value & mask  # the tool keeps bits outside the mask, the kernel does not look at them
     return lambda _, connection: (read(connection) & mask == value) is not inverted
 
 
