@@ -230,9 +230,12 @@ class _Trial:
         for event in self._outcome.events:
             if event.kind is EventKind.NEW:
                 original, reply = event.entry.original, event.entry.reply
-                keys = [reply.src_key] if reply.proto in (ICMP, ICMPV6) else [reply.dst_key, reply.src_key]
-                if reply.src_key != original.dst_key and (low, high) not in _SOURCE_CLASSES:
-                    keys.reverse()
+                if reply.proto in (ICMP, ICMPV6):
+                    keys = [reply.src_key]
+                else:
+                    source, target = (reply.dst_key, original.src_key), (reply.src_key, original.dst_key)
+                    pairs = [source, target] if (low, high) in _SOURCE_CLASSES else [target, source]
+                    keys = [new for new, old in sorted(pairs, key=lambda pair: pair[0] == pair[1])]
                 for key in keys:
                     if low <= key <= high:
                         return key
@@ -277,12 +280,14 @@ class _Trial:
     # --- packets of the node's own sockets -----------------------------------------------------------------------
 
     def _judge_local_answers(self) -> bool:
-        for walk in self._unpredicted:
+        while self._unpredicted:
+            walk = self._unpredicted.pop(0)
             packet = read_packet(walk.first, unfinished_checksums=True) if walk.first is not None else None
             if packet is None:
                 continue
-            # TCP over IPv6 answers by the device whose address was asked, whatever the routes say (tcp_v6_send_response).
-            devices = (None, walk.first_out or None) if packet.family is IPFamily.V6 and packet.proto == TCP else (None,)
+            # Over IPv6 sockets answer by the device whose address was asked, whatever the routes say (tcp_v6_send_response,
+            # icmpv6_echo_reply).
+            devices = (None, walk.first_out or None) if packet.family is IPFamily.V6 else (None,)
             remarks = [self._judge_local_answer(walk, packet, device) for device in dict.fromkeys(devices)]
             if [] not in remarks:
                 self.remarks = [f"local socket's {remark}" for remark in remarks[0]]
@@ -295,13 +300,15 @@ class _Trial:
             None,
             mark=walk.first_mark,
             out_iface=device,
-            socket=Socket(has_file=False),
+            # A RST over IPv6 has no socket (tcp_v6_send_response); that nothing is known of it leaves both answers open.
+            socket=None if packet.family is IPFamily.V6 and packet.proto == TCP else Socket(has_file=False),
             about=self._connection_of_error(walk.kind),
         )
         result, sessions = walk_all(self._simulated, arrival, self._session, pick=self._pick)
         best: list[str] | None = None
         for trace, session in zip(result.outcomes, sessions, strict=True):
             remarks = compare_made(walk, self._outcome.departures, trace, self._backend, stamped=self._stamped)
+            remarks += self._compare_further_answers(trace) if not remarks else []
             if not remarks:
                 session.commit()
                 self._answered.append(trace)
@@ -309,6 +316,19 @@ class _Trial:
             best = remarks if best is None or len(remarks) < len(best) else best
         self._answered.append(result.outcomes[0])
         return best or ["no outcome"]
+
+    def _compare_further_answers(self, trace: Trace) -> list[str]:
+        """What the node makes because of an answer of its own, such as REJECT's to a RST."""
+        remarks: list[str] = []
+        for answer in _all_answers(trace):
+            kind = packet_kind(format_packet(answer.packet))
+            walk = next((one for one in self._unpredicted if one.kind is kind), None)
+            if walk is not None:
+                self._unpredicted.remove(walk)
+                remarks += compare_made(walk, self._outcome.departures, answer, self._backend, stamped=self._stamped)
+            elif answer.steps and _seen_somewhere(answer) and not self._patience.spent(answer.packet):
+                remarks.append(f"answer: the kernel made none, the simulator {answer.packet}")
+        return remarks
 
     def _connection_of_error(self, kind: Kind) -> tuple[ConnEntry, Direction] | None:
         """Connection and direction of the delivered packet, which the kernel gives to ICMP errors about it."""

@@ -221,6 +221,7 @@ def _track_error(skb: Skb) -> str:
 
 def _follow(skb: Skb, key: ConnTuple, connection: Connection, direction: Direction, options: TrackingOptions) -> str:
     detail = ""
+    counted = True
     if key.proto == TCP:
         kind = tcp_kind(skb.packet.tcp_flags)
         assert kind is not None
@@ -232,6 +233,7 @@ def _follow(skb: Skb, key: ConnTuple, connection: Connection, direction: Directi
             return _open(skb, key, options)
         if tracked is Tracked.ENDED:
             skb.session.remove(connection)
+        counted = tracked is not Tracked.IGNORED
     elif key.proto == SCTP and _sctp_first_chunk(skb.packet) is None:
         return _invalid(skb, "an SCTP packet without a chunk")
     skb.connection, skb.ct_direction = connection, direction
@@ -242,7 +244,8 @@ def _follow(skb: Skb, key: ConnTuple, connection: Connection, direction: Directi
         skb.ct_state = CtState.ESTABLISHED
     else:
         skb.ct_state = CtState.RELATED if connection.expected else CtState.NEW
-    _account(skb, connection, direction)
+    if counted:
+        _account(skb, connection, direction)
     return f"{skb.ct_state.value}: {direction.value.lower()} direction of a known connection{detail}"
 
 

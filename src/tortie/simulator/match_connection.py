@@ -133,6 +133,8 @@ def compile_connlimit(match: ConnlimitMatch, context: Context) -> Holds:
             return HOTDROP
         group = (packet.dst if match.by_destination else packet.src) & mask
         least = _counted(session, place, group, key, skb)
+        if _is_over(skb) and least == 1 and session.connections_known and _possible(session, key, group, mask) == 1:
+            return HOTDROP
         if least > limit:
             return wanted
         if session.connections_known and _possible(session, key, group, mask) <= limit:
@@ -143,6 +145,15 @@ def compile_connlimit(match: ConnlimitMatch, context: Context) -> Holds:
         )
 
     return test
+
+
+def _is_over(skb: Skb) -> bool:
+    """A packet of a connection that has ended counts for nothing, and a count of nothing drops it.
+
+    Source: nf_conncount_count_skb in nf_conncount.c and connlimit_mt, as observed on Linux 6.18.
+    """
+    connection = skb.connection
+    return connection is not None and connection.confirmed and connection.tcp_state in _CLOSED and skb.in_iface != "lo"
 
 
 def _packet_key(skb: Skb) -> ConnKey | None:

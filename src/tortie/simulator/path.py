@@ -84,14 +84,16 @@ def refuse_headers(skb: Skb) -> None:
     why = None
     if skb.frame_type == "otherhost":
         why = "the frame is addressed to another machine"
-    elif packet.family is IPFamily.V6 and skb.in_iface != LOOPBACK:
-        if packet.src == 1 or packet.dst == 1:
+    elif packet.family is IPFamily.V6:
+        looped = skb.in_iface == LOOPBACK
+        scope = packet.dst >> 112 & 0xF if packet.dst >> 120 == 0xFF else None
+        if not looped and (packet.src == 1 or packet.dst == 1):
             why = "::1 may not come from outside"
         elif packet.src >> 120 == 0xFF:
             why = "a multicast address cannot be a source"
         elif not _passes_hop_by_hop(packet):
             why = "the hop-by-hop options are cut short or unknown ones"
-        elif packet.dst >> 120 == 0xFF and packet.dst >> 112 & 0xF in (0, 1):
+        elif scope == 0 or (scope == _INTERFACE_LOCAL and not looped):
             why = "a multicast address of this scope may not come from outside"
     if why is not None:
         raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, why))
@@ -313,12 +315,19 @@ def _send_and_hear(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     after it (ip_mc_output in net/ipv4/ip_output.c, ip6_finish_output2 in net/ipv6/ip6_output.c).
     """
     if skb.packet.family is IPFamily.V4:
-        copy = skb.twin()
-        if _through_hook(run, copy, node, Hook.POSTROUTING):
+        copy = _clone(skb)
+        heard_v4 = _through_hook(run, copy, node, Hook.POSTROUTING)
+        # What the kernel makes while it takes packets in comes back only after all else is done.
+        later = skb.socket is not None and not skb.socket.has_file
+        if heard_v4 and not later:
             _hear(run, copy, node)
-        return leave(run, skb, node, Disposition.SENT)
+        try:
+            return leave(run, skb, node, Disposition.SENT)
+        finally:
+            if heard_v4 and later:
+                _hear(run, copy, node)
     arrived = leave(run, skb, node, Disposition.SENT)
-    copy = skb.twin()
+    copy = _clone(skb)
     heard = _hear(run, copy, node) if _through_hook(run, copy, node, Hook.POSTROUTING) else None
     if skb.packet.dst >> 112 & 0xF > _INTERFACE_LOCAL:
         return arrived
@@ -326,6 +335,13 @@ def _send_and_hear(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
         return heard
     text = "a multicast of this scope does not leave the interface"
     raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.POSTROUTING))
+
+
+def _clone(skb: Skb) -> Skb:
+    """A copy that belongs to no socket (skb_clone)."""
+    copy = skb.twin()
+    copy.socket, copy.socket_known = None, True
+    return copy
 
 
 def _hear(run: Run, copy: Skb, node: FamilyNode) -> Arrived | None:
@@ -370,12 +386,7 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
         tos = packet.tos if packet.family is IPFamily.V4 else 0
         towards = node.router.route_output(reply.gateway, 0, tos=tos, out_iface=reply.out_iface)
     elif is_icmp_error(packet):
-        kind = packet.icmp_type << 8 | packet.icmp_code
-        found = node.router.route_output(
-            packet.dst, 0 if reply.unsourced else packet.src, mark=skb.mark, tos=packet.tos, out_iface=reply.out_iface,
-            uid=0, proto=packet.proto, sport=kind,
-        )  # fmt: skip
-        towards = without_routes(run, skb, node.router, found)
+        towards = _ways_of_error(run, skb, node, reply)
     else:
         return send(run, skb, node)
     skb.local_output, skb.in_iface = True, ""
@@ -386,6 +397,25 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
         text = "no error is sent to an anycast address"
         raise Ended(Verdict.DROP, DecidedBy(Cause.ROUTE, text))
     return send_routed(run, skb, node, decision)
+
+
+def _ways_of_error(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> tuple[RouteDecision, ...]:
+    """The ways for an ICMP error: IPv4 looks for one before it chooses the source.
+
+    IPv6 chooses first, unless the way without a source names one (icmpv6_rt_has_prefsrc).
+    """
+    packet = skb.packet
+
+    def ways(source: int) -> tuple[RouteDecision, ...]:
+        return node.router.route_output(
+            packet.dst, source, mark=skb.mark, tos=packet.tos, out_iface=reply.out_iface, uid=0, proto=packet.proto,
+            sport=packet.icmp_type << 8 | packet.icmp_code,
+        )  # fmt: skip
+
+    found = ways(0 if reply.unsourced else packet.src)
+    if reply.unsourced and packet.family is IPFamily.V6 and found[0].prefsrc is None:
+        found = ways(packet.src)
+    return without_routes(run, skb, node.router, found)
 
 
 def _leads_to_anycast(decision: RouteDecision, address: int) -> bool:

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
-from tortie.net.protocol import ICMP, ICMPV6, TCP, UDP
-from tortie.net.wire import format_packet
+from tortie.net.protocol import AH, DCCP, ESP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
+from tortie.net.wire import format_packet, internet_checksum
 from tortie.netfilter.conntrack import TcpState
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import Direction
@@ -53,7 +53,7 @@ _ANSWERABLE = frozenset({0, 8, 13, 14, 15, 16, 17, 18})
 """ICMP types that are no errors (icmp_pointers in net/ipv4/icmp.c)."""
 _FIRST_INFORMATIONAL = 128
 """ICMPv6 types from here on are no errors, redirects among them (is_ineligible in net/ipv6/icmp.c)."""
-_VERIFIED = frozenset({TCP, UDP, ICMP, ICMPV6})
+_UNVERIFIED = frozenset({AH, DCCP, ESP, SCTP, UDPLITE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,34 @@ class Reply:
 def reject_reply(reject_with: str, skb: Skb, hook: Hook, router: Router) -> Reply | None:
     """What REJECT answers, or None where it only drops (spec: netfilter 6)."""
     packet = skb.packet
-    if packet.is_later_fragment or (not packet.checksum_ok and packet.proto in _VERIFIED):
+    if packet.is_later_fragment or not _sum_is_right(packet):
         return None
     if reject_with == "tcp-reset":
         return _reset(skb, router)
     kind = REJECT_CODES.get(reject_with)
     return icmp_error(skb, router, *kind) if kind is not None else None
+
+
+def _sum_is_right(packet: Packet) -> bool:
+    """Whether REJECT believes a packet.
+
+    It sums up the payload of every protocol that is not known to do without, whether that holds a checksum or not
+    (nf_reject_verify_csum in include/net/netfilter/nf_reject.h, nf_ip_checksum and nf_ip6_checksum).
+    """
+    proto = packet.proto
+    if proto in (TCP, ICMP, ICMPV6) and packet.transport is None:
+        return packet.checksum_ok
+    body = format_packet(packet)[packet.header_length :]
+    if packet.family is IPFamily.V6 and not body:
+        return False
+    if proto in _UNVERIFIED or (proto == UDP and body[6:8] == b"\0\0") or (proto == GRE and not body[:1] >= b"\x80"):
+        return True
+    width = packet.family.bits // 8
+    pseudo = b""
+    if packet.family is IPFamily.V6 or proto in (TCP, UDP):
+        pseudo = packet.src.to_bytes(width, "big") + packet.dst.to_bytes(width, "big") + len(body).to_bytes(4, "big")
+        pseudo += bytes([0, proto])
+    return internet_checksum(pseudo + body) == 0
 
 
 def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 0) -> Reply | None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tortie.net.address import IPFamily
 from tortie.simulator.answer import DoubtKind
 from tortie.simulator.choice import Choice
 from tortie.simulator.device import LOOPBACK
 from tortie.simulator.route import RouteDecision, RouteKind, Router
 from tortie.simulator.run import Ended, Run
 from tortie.simulator.skb import Skb
+from tortie.simulator.source_address import needs_device
 from tortie.simulator.trace import Cause, DecidedBy, Disposition, RouteStep, Verdict
 
 DELIVERED_KINDS = frozenset({RouteKind.LOCAL, RouteKind.BROADCAST, RouteKind.MULTICAST})
@@ -78,13 +80,27 @@ def route_local_packet(run: Run, skb: Skb, router: Router, *, again: bool = Fals
         packet.src,
         mark=skb.mark,
         tos=packet.tos,
-        out_iface=skb.bound_iface,
+        out_iface=skb.bound_iface or _strict_device(skb, again=again),
         uid=skb.socket.uid if skb.socket is not None else None,
         proto=0 if again else packet.proto,
         sport=0 if again else packet.sport,
         dport=0 if again else packet.dport,
     )
     return without_routes(run, skb, router, found)
+
+
+def _strict_device(skb: Skb, *, again: bool) -> str | None:
+    """An IPv6 destination that only means something on a link stays on the link it was routed to (ip6_route_me_harder)."""
+    packet = skb.packet
+    if (
+        not again
+        or packet.family is not IPFamily.V6
+        or skb.route is None
+        or packet.dst == 1
+        or not needs_device(packet.dst)
+    ):
+        return None
+    return skb.route.iface
 
 
 def passes(decision: RouteDecision) -> bool:

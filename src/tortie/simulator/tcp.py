@@ -105,6 +105,8 @@ def _enter_state(connection: Connection, kind: TcpKind, old: TcpState, new: TcpS
     if not connection.seen_reply:
         if kind is TcpKind.RST:
             return Tracked.ENDED, ", which ends the connection"
+        if kind is TcpKind.SYN and old is TcpState.SYN_SENT:
+            return Tracked.IGNORED, f", TCP {old.value}, the SYN once more"
     elif old in (TcpState.SYN_RECV, TcpState.ESTABLISHED) and new is TcpState.ESTABLISHED:
         connection.assured = True
     return Tracked.TAKEN, f", TCP {old.value} to {new.value}" if new is not old else f", TCP {old.value}"

@@ -169,7 +169,7 @@ def _redirect(target: Redirect, context: Context) -> Terminal:
         elif skb.in_iface is None or not context.router.knows_addresses:
             return End("redirects to an address that is not known: the snapshot has no addresses", Verdict.UNKNOWN)
         else:
-            address = context.router.redirect_address(skb.in_iface)
+            address = context.router.redirect_address(skb.in_iface, skb.packet.dst)
         if address is None:
             return End(f"drops: {skb.in_iface} has no address to redirect to", Verdict.DROP)
         return _translate(run, skb, hook, Wish(address, address, low, high, None, target.random))
