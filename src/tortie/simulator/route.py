@@ -79,7 +79,7 @@ class Router:
             failed = _failed_gateways(snapshot, self._settings)
             compiled = {name: Table6(entries) for name, entries in tables.entries.items()}
             policy = Policy6(rules, compiled, self._devices, missing, failed)
-            self._routing = Routing6(policy, self._devices, self._settings)
+            self._routing = Routing6(policy, self._devices, self._settings, tables.anycast)
 
     def link(self, name: str | None) -> Link | None:
         """The device of a name, None when the snapshot holds none of it."""
@@ -294,6 +294,12 @@ class _Tables:
             route.prefix.address
             for route in routes
             if route.table == "local" and route.type is RouteType.LOCAL and route.prefix.length == family.bits
+        )
+        self.anycast = frozenset(
+            (route.prefix.address, hop.dev)
+            for route in routes
+            for hop in route.next_hops
+            if route.type is RouteType.ANYCAST and route.protocol == "kernel"
         )
         self.custom_local = any(route.type is RouteType.LOCAL and route.protocol != "kernel" for route in routes)
         self.entries: dict[str, list[Entry]] = self._compile(routes, _hop_rule(devices, settings, _plain_gateway))

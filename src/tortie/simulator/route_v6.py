@@ -39,9 +39,13 @@ def _text(address: int) -> str:
 class Routing6:
     """The IPv6 answers of one node."""
 
-    __slots__ = ("_devices", "_maker", "_policy", "_settings")
+    __slots__ = ("_anycast", "_devices", "_maker", "_policy", "_settings")
 
-    def __init__(self, policy: Policy6, devices: Devices, settings: Settings) -> None:
+    def __init__(
+        self, policy: Policy6, devices: Devices, settings: Settings, anycast: frozenset[tuple[int, str | None]]
+    ) -> None:
+        """`anycast` holds the node's anycast addresses, each with its device."""
+        self._anycast = anycast
         self._policy = policy
         self._devices = devices
         self._settings = settings
@@ -238,12 +242,9 @@ class Routing6:
     def is_assigned(self, address: int, iface: str) -> bool:
         """True for an address of the node, or an anycast one; a link-local one must be of this device (ipv6_chk_addr)."""
         if needs_device(address):
-            return self._has(iface, address)
-        if any(self._has(name, address) for name in self._devices.by_name):
-            return True
-        found = self._policy.lookup(Flow(address), device="", strict=False, has_source=False)
-        route = found.entry.route if found.entry is not None else None
-        return route is not None and route.type is RouteType.ANYCAST and _is_own(route) and not found.errno
+            return self._has(iface, address) or (address, iface) in self._anycast
+        names = self._devices.by_name
+        return any(self._has(name, address) or (address, name) in self._anycast for name in names)
 
     def is_local(self, address: int) -> bool:
         """True for an address that packets are delivered to."""

@@ -309,6 +309,12 @@ def test_icmpv6_errors_prefer_the_input_device() -> None:
     assert made.icmp_error_source(packet("2001:db8::5", "fd00:2::1"), "e0", delivered=True) == value("fd00:2::1")
 
 
+def test_icmpv6_errors_come_from_the_address_they_are_about_however_it_is_routed() -> None:
+    made = router("unreachable fd00::/16 table 100\n2001:db8::/32 dev e1", "0: iif e0 lookup 100", family=V6)
+    for destination, source in (("fd00:2::1", "fd00:2::1"), ("fd00:2::", "fd00:2::"), ("fd00:2::9", "fd00::1")):
+        assert made.icmp_error_source(packet("2001:db8::5", destination), "e0", delivered=False) == value(source)
+
+
 @pytest.mark.parametrize(
     ("address", "wanted", "expected"),
     [
