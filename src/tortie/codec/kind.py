@@ -278,10 +278,14 @@ def read_net(text: str, family: IPFamily) -> AddressMask:
     head, slash, tail = text.partition("/")
     if slash and tail in _NO_BITS:
         return AddressMask(family, 0, 0)
-    if family is IPFamily.V4:
-        text = _spell_out(head.lower().removeprefix("::ffff:")) + slash + tail
-    net = parse_address_mask(text)
-    _require(family, net.family, text)
+    try:
+        net = parse_address_mask(text)
+    except InvalidInput:
+        net = None
+    if family is IPFamily.V4 and (net is None or net.family is not family):
+        net = parse_address_mask(_spell_out(head.lower().removeprefix("::ffff:")) + slash + tail)
+    if net is None or net.family is not family:
+        raise InvalidInput(f"not an IPv{family.value} network: {text!r}")
     return net
 
 
