@@ -208,7 +208,7 @@ class Router:
         back = self.route_output(packet.src, 0, mark=mark, out_iface=device, uid=0, proto=ICMPV6, sport=sport)[0]
         if back.prefsrc is not None:
             return back.prefsrc
-        chosen = routing.select_source(in_iface, packet.src)
+        chosen = routing.select_source(in_iface, packet.src) if in_iface else None
         return chosen if chosen is not None else back.source
 
     def masquerade_address(self, out_iface: str, next_hop: int | None, dst: int) -> int | None:

@@ -92,15 +92,9 @@ def route_local_packet(run: Run, skb: Skb, router: Router, *, again: bool = Fals
 def _strict_device(skb: Skb, *, again: bool) -> str | None:
     """An IPv6 destination that only means something on a link stays on the link it was routed to (ip6_route_me_harder)."""
     packet = skb.packet
-    if (
-        not again
-        or packet.family is not IPFamily.V6
-        or skb.route is None
-        or packet.dst == 1
-        or not needs_device(packet.dst)
-    ):
+    if not again or packet.family is not IPFamily.V6 or skb.route is None:
         return None
-    return skb.route.iface
+    return skb.route.iface if packet.dst != 1 and needs_device(packet.dst) else None
 
 
 def passes(decision: RouteDecision) -> bool:

@@ -73,7 +73,7 @@ def is_noise(data: bytes) -> bool:
     """True for what a node says by itself: neighbour discovery, MLD (behind a hop-by-hop header), IGMP."""
     if data[0] >> 4 == 4:
         return data[9] == socket.IPPROTO_IGMP and data[16] >> 4 == 14
-    if data[6] == socket.IPPROTO_ICMPV6:
+    if data[6] == socket.IPPROTO_ICMPV6 and len(data) > 40:
         return 133 <= data[40] <= 136 and data[7] == _NEIGHBOUR_HOP_LIMIT
     return data[6] == 0 and len(data) > 48 and data[40] == socket.IPPROTO_ICMPV6 and data[48] in (130, 131, 132, 143)
 
@@ -188,7 +188,7 @@ class DeliveryTap:
                     continue
                 if family is IPFamily.V4:
                     yield data
-                elif not (proto == socket.IPPROTO_ICMPV6 and (130 <= data[0] <= 136 or data[0] == 143)):
+                elif not (proto == socket.IPPROTO_ICMPV6 and data and (130 <= data[0] <= 136 or data[0] == 143)):
                     yield _ipv6_packet(proto, data, sender[0], extra)
 
     def close(self) -> None:
