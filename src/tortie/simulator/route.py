@@ -354,6 +354,9 @@ def _strange_gateways(entries: Mapping[str, list[Entry]]) -> Gateway:
     def is_direct(route: Route, hop: NextHop) -> tuple[bool, str]:
         if hop.gateway is None or hop.onlink or hop.gateway.family is not IPFamily.V4:
             return hop.gateway is None, ""
+        if scope_number(route.scope) >= SCOPE["link"]:
+            # The gateway must have been of a narrower scope than the route: scope host is all that is left.
+            return True, ""
         key = hop.gateway.value, hop.dev
         answer = known.get(key)
         if answer is None:

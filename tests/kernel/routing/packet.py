@@ -214,11 +214,19 @@ def _wrong_error_source(router: Router, packet: Packet, question: Question, outc
         kind = made.icmp_type, made.icmp_code
         if departure.origin is not Origin.MADE or not made.is_icmp or made.dst != packet.src or kind == (137, 0):
             continue
+        needs = question.iif if packet.family is IPFamily.V6 and packet.src >> 118 == 0x3FA else None
         back = router.route_output(
-            packet.src, 0, tos=packet.tos & 0x1E | 0xC0, uid=0, proto=made.proto, sport=made.icmp_type << 8 | made.icmp_code
+            packet.src,
+            0,
+            out_iface=needs,
+            tos=packet.tos & 0x1E | 0xC0,
+            uid=0,
+            proto=made.proto,
+            sport=made.icmp_type << 8 | made.icmp_code,
         )
         expected = router.icmp_error_source(packet, question.iif, delivered=delivered, kind=kind)
-        if any(one.kind is RouteKind.UNKNOWN for one in back) or (packet.family is IPFamily.V6 and len(back) > 1):
+        several = any(one.route is not None and len(one.route.next_hops) > 1 for one in back)
+        if any(one.kind is RouteKind.UNKNOWN for one in back) or (packet.family is IPFamily.V6 and several):
             # Hops of one IPv6 route may have sources of their own, of which only the first is ever listed.
             continue
         if made.src not in (expected, *(one.source for one in back if len(back) > 1)):

@@ -164,6 +164,11 @@ def test_the_way_back_may_be_unknown() -> None:
     assert decision.why == ("the way back to 20.1.1.1: 20.0.0.0/8, table main: its nexthop object 7 is not in the snapshot")
 
 
+def test_beyond_the_gateway_of_a_link_route_destinations_are_on_the_link() -> None:
+    decision = arrives(router("8.0.0.0/8 via 10.1.0.1 dev e1 scope link"), "10.0.0.5", "8.8.8.8")
+    assert (decision.next_hop, decision.gateway) == (value("8.8.8.8"), None)
+
+
 def test_an_onlink_gateway_is_taken_as_it_is() -> None:
     assert arrives(router("8.0.0.0/8 via 10.1.0.1 dev e1 onlink"), "10.0.0.5", "8.8.8.8").next_hop == value("10.1.0.1")
 
