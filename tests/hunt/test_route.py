@@ -13,11 +13,13 @@ import pytest
 from tests.kernel.routing.compare import decide, disagreement
 from tests.kernel.routing.packet import (
     ASKING,
+    MARKING,
     TRACED,
     TRANSLATING,
     arrivals,
     arrive,
     send,
+    send_marked,
     sendings,
     translate,
     translations,
@@ -59,6 +61,7 @@ Judge = Callable[[Listening, Question], str | None]
     [
         pytest.param(ASKING, arrivals, arrive, id="arriving"),
         pytest.param(TRACED, sendings, send, id="sent"),
+        pytest.param(MARKING, sendings, send_marked, id="routed again"),
         pytest.param(TRANSLATING, translations, translate, id="translated"),
     ],
 )

@@ -12,11 +12,13 @@ import pytest
 from tests.kernel.routing.compare import decide, disagreement
 from tests.kernel.routing.packet import (
     ASKING,
+    MARKING,
     TRACED,
     TRANSLATING,
     arrivals,
     arrive,
     send,
+    send_marked,
     sendings,
     translate,
     translations,
@@ -57,6 +59,15 @@ def test_sent_packets_leave_where_the_kernel_sends_them(seed: int) -> None:
     with listening_node(draw_plan(rng)) as listening:
         listening.node.prepare(TRACED)
         wrong = {str(question): send(listening, question) for question in sendings(rng, listening, PACKETS)}
+    assert {question: found for question, found in wrong.items() if found is not None} == {}
+
+
+@pytest.mark.parametrize("seed", range(400, 406))
+def test_marked_packets_are_routed_again_as_the_kernel_does(seed: int) -> None:
+    rng = random.Random(seed)
+    with listening_node(draw_plan(rng)) as listening:
+        listening.node.prepare(MARKING)
+        wrong = {str(question): send_marked(listening, question) for question in sendings(rng, listening, PACKETS)}
     assert {question: found for question, found in wrong.items() if found is not None} == {}
 
 

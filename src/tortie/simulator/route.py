@@ -145,6 +145,27 @@ class Router:
             return self._note(self._routing.decide_output(flow, any_source=any_source))
         return self._note(self._routing.decide_output(flow, bound=bound))
 
+    def route_again(
+        self, packet: Packet, *, mark: int, uid: int | None = None, bound_iface: str | None = None, iface: str | None = None
+    ) -> tuple[RouteDecision, ...]:
+        """Where a packet of the node goes after its OUTPUT tables changed it (spec: netfilter 2.5).
+
+        `bound_iface` is the device its socket is bound to, `iface` the one it was to leave by. IPv4 asks in the name of uid
+        0, whoever sent the packet (ip_route_me_harder in net/ipv4/netfilter.c), IPv6 in the sender's, and it keeps the
+        device for groups and link-local destinations (ip6_route_me_harder in net/ipv6/netfilter.c). Ports are the packet's.
+        """
+        proto, sport, dport = dissect(packet) if self._routing.dissects else (0, 0, 0)
+        src, device = packet.src, bound_iface
+        if isinstance(self._routing, Routing4):
+            uid = 0
+            if self._routing.address_type(src) not in ("LOCAL", "UNICAST"):
+                src = 0
+        elif device is None and needs_device(packet.dst) and packet.dst != 1:
+            device = iface
+        return self.route_output(
+            packet.dst, src, mark=mark, tos=packet.tos, out_iface=device, uid=uid, proto=proto, sport=sport, dport=dport
+        )
+
     def _note(self, decisions: tuple[RouteDecision, ...]) -> tuple[RouteDecision, ...]:
         """Adds the assumption that there are no further policy rules to answers that rest on it."""
         if not self._rules_assumed:

@@ -59,6 +59,11 @@ class Routing4:
         self._maker = RouteMaker(IPFamily.V4, devices, settings)
         self._check = SourceCheck(policy, devices, settings, self._maker, own, custom_local=custom_local)
 
+    @property
+    def dissects(self) -> bool:
+        """True when some rule makes input routing read protocol and ports."""
+        return self._policy.dissects
+
     # --- input -------------------------------------------------------------------------------------------------
 
     def decide_input(self, packet: Packet, in_iface: str, mark: int, frame_type: str) -> tuple[RouteDecision, ...]:

@@ -51,6 +51,11 @@ class Routing6:
         self._settings = settings
         self._maker = RouteMaker(IPFamily.V6, devices, settings)
 
+    @property
+    def dissects(self) -> bool:
+        """True when some rule makes input routing read protocol and ports."""
+        return self._policy.dissects
+
     # --- input -------------------------------------------------------------------------------------------------
 
     def decide_input(self, packet: Packet, in_iface: str, mark: int) -> tuple[RouteDecision, ...]:

@@ -300,6 +300,46 @@ def _sent_otherwise(question: Question, outcome: Outcome, one: RouteDecision) ->
     return None
 
 
+# --- routing again -----------------------------------------------------------------------------------------------
+
+_CHAINS = "".join(f":{hook.value} ACCEPT [0:0]\n" for hook in Hook)
+MARKING = dict.fromkeys(
+    IPFamily, f"*mangle\n{_CHAINS}{''.join(f'-A OUTPUT {rule}{chr(10)}' for rule in _MARKING)}COMMIT\n{_EMPTY_FILTER}"
+)
+"""Rules that mark packets of the node by their port, which makes it route them again."""
+
+
+def send_marked(listening: Listening, question: Question) -> str | None:
+    """Sends a packet under `MARKING`; what is wrong with the simulator's second answer, else None."""
+    mark = _MARK_OF_PORT[question.dport]
+    packet = packet_of(question)
+    given = Given(format_packet(packet), None, uid=question.uid, device=question.oif, bound=bool(question.src))
+    try:
+        outcome = listening.node.inject(given)
+    except CannotBind:
+        return None
+    first = {step.out_iface for step in outcome.own.steps if step.hook is Hook.OUTPUT}
+    if not mark or not first or outcome.own.first is None:
+        return None
+    # The kernel has filled in a source that was left open.
+    decisions = listening.routers[question.family].route_again(
+        parse_packet(outcome.own.first), mark=mark, uid=question.uid, bound_iface=question.oif or None, iface=first.pop()
+    )
+    wrong = [_marked_otherwise(outcome, one) for one in decisions]
+    return None if None in wrong else f"{_happened(outcome)}; {'; '.join(str(one) for one in wrong)}"
+
+
+def _marked_otherwise(outcome: Outcome, one: RouteDecision) -> str | None:
+    outs = {step.out_iface for step in outcome.own.steps if step.hook is Hook.POSTROUTING}
+    if one.kind is RouteKind.UNKNOWN:
+        return None if is_expected_doubt(one) else _said(one)
+    if one.errno is not None:
+        return None if outcome.errno == one.errno and not outs else _said(one)
+    if one.kind is RouteKind.NO_ROUTE or outcome.errno is not None:
+        return None if not outs else _said(one)
+    return None if outs == {one.iface} else _said(one)
+
+
 # --- translating -------------------------------------------------------------------------------------------------
 
 

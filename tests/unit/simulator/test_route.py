@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.router_builder import BED, DEFAULT, V4, V6, arrives, packet, route, router, rule, sends, snapshot, value
-from tortie.net.address import format_address
+from tortie.net.address import IPFamily, format_address
 from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.answer import Doubt
 from tortie.simulator.route import RouteKind, Router
@@ -26,6 +26,36 @@ def test_v23_a_mark_steers_local_packets_when_they_are_routed_again() -> None:
     assert sends(made, "8.8.8.8", "10.1.0.1").iface == "e1"
     again = sends(made, "8.8.8.8", "10.1.0.1", mark=0x64)
     assert (again.iface, again.why) == ("e3", "default via 10.3.0.254 dev e3, table 100, rule 50")
+
+
+def test_v23_the_second_decision_knows_the_mark_and_the_packets_ports() -> None:
+    made = router(BY_E3, "50: fwmark 0x64 ipproto udp dport 53 lookup 100")
+    for mark, port, iface in ((0, 53, "e1"), (0x64, 53, "e3"), (0x64, 80, "e1")):
+        (again,) = made.route_again(packet("10.1.0.1", "8.8.8.8", dport=port), mark=mark, iface="e1")
+        assert again.iface == iface
+
+
+@pytest.mark.parametrize(("family", "iface"), [(V4, "e1"), (V6, "e3")], ids=["IPv4 forgets", "IPv6 remembers"])
+def test_who_sent_a_packet_that_is_routed_again(family: IPFamily, iface: str) -> None:
+    routes = "default dev e1\ndefault dev e3 table 100"
+    made = router(routes, "50: uidrange 1000-1000 lookup 100", family=family)
+    sent = packet("10.1.0.1", "8.8.8.8") if family is V4 else packet("fd00:1::1", "2001:db8::1")
+    (first,) = made.route_output(sent.dst, sent.src, uid=1000)
+    (again,) = made.route_again(sent, mark=1, uid=1000, iface=first.iface)
+    assert (first.iface, again.iface) == ("e3", iface)
+
+
+def test_groups_keep_their_device_when_routed_again_in_ipv6() -> None:
+    made = router("", family=V6)
+    for destination in ("ff02::1", "ff0e::9"):
+        (again,) = made.route_again(packet("fd00:2::1", destination), mark=1, uid=0, iface="e2")
+        assert again.iface == "e2"
+
+
+def test_a_broadcast_source_counts_as_none_when_routed_again() -> None:
+    made = router(BY_E3, "50: from 10.0.0.255 lookup 100")
+    (again,) = made.route_again(packet("10.0.0.255", "8.8.8.8"), mark=1, iface="e1")
+    assert again.iface == "e1"
 
 
 @pytest.mark.parametrize(
