@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tortie.calc.view import NodeView
 from tortie.net.address import Address, IPFamily, Prefix, parse_prefix
 from tortie.net.node import InterfaceAddress, Link, NextHop, PolicyRule, Route, RouteType
 from tortie.net.packet import Packet
 from tortie.netfilter.hook import Backend
+from tortie.netfilter.ipset import IPSet
+from tortie.netfilter.rule import Ruleset
 from tortie.netfilter.snapshot import Snapshot
 from tortie.render.config import RenderConfig
 from tortie.render.ruleset import complete_ruleset, render_node
@@ -32,6 +34,22 @@ def rendered_node(
     own = frozenset({Address(IPFamily.V4, OWN_ADDRESSES[0].address)})
     interfaces = tuple(NodeInterface(name, own if name == "eth0" else frozenset()) for name in hosts)
     made = render_node(view, NodeState(interfaces, ipvs=ipvs), config)
+    return node_of(
+        (complete_ruleset(family, Backend.LEGACY) for family in made.families.values()),
+        {name: one for family in made.families.values() for name, one in family.ip_sets.items()},
+        routes=routes,
+        hosts=hosts,
+    )
+
+
+def node_of(
+    rulesets: Iterable[Ruleset],
+    ip_sets: Mapping[str, IPSet],
+    *,
+    routes: Mapping[str, str],
+    hosts: tuple[str, ...] = ("eth0",),
+) -> Node:
+    """The same around any rules and sets."""
     names = dict.fromkeys(("lo", *hosts, *routes.values()))
     links = tuple(
         Link(
@@ -46,8 +64,8 @@ def rendered_node(
     return Node.from_snapshot(
         Snapshot(
             "rendered",
-            tuple(complete_ruleset(family, Backend.LEGACY) for family in made.families.values()),
-            {name: one for family in made.families.values() for name, one in family.ip_sets.items()},
+            tuple(rulesets),
+            dict(ip_sets),
             links=links,
             routes={family: _routes(family, routes) for family in IPFamily},
             policy_rules={

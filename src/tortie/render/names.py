@@ -79,6 +79,18 @@ OUR_SET_PATTERNS: dict[IPFamily, str] = {
 }
 """Sets that are ours by name: whatever matches and is not wanted is deleted (spec: rules 9.1)."""
 
+TRACKED_RULE = rf"{TRACKING_COMMENT}[a-zA-Z0-9_-]"
+"""How the comment of a rule of ours starts, wherever the rule stands (spec: rules 10.2)."""
+
+OLD_NAT_RULES = (
+    "^-A POSTROUTING .* felix-masq-ipam-pools .*",
+    "^-A POSTROUTING -o tunl0 -m addrtype ! --src-type LOCAL --limit-iface-out -m addrtype --src-type LOCAL -j MASQUERADE",
+)
+"""Rules that old versions put into nat without a comment, beside jumps to chains of ours (spec: rules 10.2)."""
+
+FENCE_COMMENT = f"{TRACKING_COMMENT}closed-while-changing"
+"""The comment of rules that close a chain while rules and sets change together; to Felix a stale rule of its own."""
+
 
 def limited_name(prefix: str, suffix: str, longest: int = MAX_CHAIN_NAME) -> str:
     """Prefix and suffix, or the prefix with a digest of the suffix when the two are too long (spec: rules 7.1).

@@ -1,0 +1,1 @@
+"""Desired and actual rules and sets in, an ordered plan out; every prefix of it is safe."""

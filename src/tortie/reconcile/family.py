@@ -1,0 +1,284 @@
+"""What has to change in one family, and what of it packets can notice.
+
+Everything is compared once here; `plan` puts the results in order. A *pivot* is a change after which a packet could be
+accepted that was not before and the other way round: a table that treats packets differently, a set whose change neither
+opens nor closes for certain. Changes that nobody can notice (chains that no hook leads to, sets that no reached rule looks
+into) are no pivots, and neither are changes of members that are proven to open or to close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tortie.net.error import InvalidInput
+from tortie.netfilter.hook import TableName
+from tortie.netfilter.ipset import IPSet, NamePart, SetEntry
+from tortie.netfilter.rule import Rule, Table
+from tortie.reconcile.difference import (
+    DESTINATION_CHAINS,
+    Difference,
+    differences,
+    may_name,
+    reached_chains,
+    set_names,
+    translation_differences,
+)
+from tortie.reconcile.ipset import (
+    Passage,
+    TemporaryNames,
+    change_members,
+    editable,
+    exchange_set,
+    make_set,
+    members,
+    rebuild_set,
+    same_kind,
+    swappable,
+)
+from tortie.reconcile.monotone import Monotony, SetUse, reads_marks
+from tortie.reconcile.ownership import Ownership
+from tortie.reconcile.step import DestroySet, SetCommand
+from tortie.reconcile.table import complete_table, held_table
+from tortie.reconcile.wanted import Held, WantedFamily
+
+PATH_ORDER = (TableName.RAW, TableName.MANGLE, TableName.NAT, TableName.FILTER, TableName.SECURITY)
+"""Tables in the order in which a packet that comes in meets them."""
+_AFTER_FILTER = {TableName.MANGLE: ("POSTROUTING",), TableName.NAT: ("POSTROUTING", "INPUT"), TableName.SECURITY: None}
+"""Kernel chains that run behind filter, by table; None for all of a table's."""
+MOST_EXCHANGED = 65536
+"""A set with more members is not copied for the sake of one step; a fifth of a second of filling."""
+
+
+@dataclass(slots=True)
+class SetWork:
+    """Commands on sets by when they belong: before all else, closing, within the fence, opening, after all else."""
+
+    first: list[SetCommand] = field(default_factory=list)
+    closing: list[SetCommand] = field(default_factory=list)
+    fenced: list[SetCommand] = field(default_factory=list)
+    opening: list[SetCommand] = field(default_factory=list)
+    last: list[SetCommand] = field(default_factory=list)
+
+
+class TableViews:
+    """The tables of one family in one version, and who looks into which set in it."""
+
+    def __init__(self, tables: Mapping[TableName, Table]) -> None:
+        self.tables = tables
+        self._monotony: dict[TableName, Monotony] = {}
+        self._use: dict[str, SetUse] = {}
+
+    def monotony(self, name: TableName) -> Monotony:
+        """Proofs about one table, which is any but nat."""
+        if name not in self._monotony:
+            last = name is TableName.FILTER
+            later = self._bits_after_filter() if last else 0xFFFFFFFF
+            self._monotony[name] = Monotony(self.tables[name], last_say=last, later_bits=later)
+        return self._monotony[name]
+
+    def _bits_after_filter(self) -> int:
+        bits = 0
+        for name, starts in _AFTER_FILTER.items():
+            if name in self.tables:
+                bits |= reads_marks(self.tables[name], starts)
+        return bits
+
+    def users(self, name: str) -> set[TableName]:
+        """Tables in which a rule that can decide about a packet looks into the set."""
+        users: set[TableName] = set()
+        users |= {table for table in self.tables if table is not TableName.NAT and self.monotony(table).names(name)}
+        if TableName.NAT in self.tables and any(_uses(rule, name) for rule in self._nat_rules()):
+            users.add(TableName.NAT)
+        return users
+
+    def sending_rules(self, names: Iterable[str]) -> Iterator[Rule]:
+        """Rules of nat that can decide where a packet goes and look into one of the sets."""
+        wanted = set(names)
+        if wanted and TableName.NAT in self.tables:
+            yield from (rule for rule in self._nat_rules() if any(_uses(rule, name) for name in wanted))
+
+    def _nat_rules(self) -> Iterator[Rule]:
+        table = self.tables[TableName.NAT]
+        return (rule for name in reached_chains(table, DESTINATION_CHAINS) for rule in table.chains[name].rules)
+
+    def use_of(self, name: str) -> SetUse:
+        """Whether becoming a member of the set opens or closes, all tables together."""
+        if name not in self._use:
+            opens = closes = True
+            for table in self.users(name):
+                use = SetUse(False, False) if table is TableName.NAT else self.monotony(table).use_of(name)
+                opens, closes = opens and use.opens, closes and use.closes
+            self._use[name] = SetUse(opens, closes)
+        return self._use[name]
+
+    def named_anywhere(self, name: str) -> bool:
+        """True when any rule names the set, reached or not."""
+        return any(
+            _uses(rule, name) for table in self.tables.values() for chain in table.chains.values() for rule in chain.rules
+        )
+
+
+def _uses(rule: Rule, name: str) -> bool:
+    return name in set_names(rule) or may_name(rule, name)
+
+
+class FamilyWork:
+    """All work on one family, compared when made."""
+
+    def __init__(self, wanted: WantedFamily, held: Held, ownership: Ownership) -> None:
+        """Raises `InvalidInput` for a table that cannot be read and a set that foreign rules keep from being replaced."""
+        self.wanted = wanted
+        self.ownership = ownership
+        self.ruleset = held.rulesets[wanted.family]
+        self.remarks: list[str] = []
+        self._held_sets = held.ip_sets
+        old: dict[TableName, Table] = dict(self.ruleset.tables)
+        new = dict(old)
+        for name in wanted.tables:
+            old[name] = held_table(self.ruleset, name)
+            new[name], remarks = complete_table(old[name], wanted, ownership)
+            self.remarks += remarks
+        self.old, self.new = TableViews(_readable(old)), TableViews(_readable(new))
+        self.differences: dict[TableName, list[Difference]] = {
+            name: differences(old[name], new[name]) for name in wanted.tables if name is not TableName.NAT
+        }
+        self.translations: dict[str, tuple[Rule, ...]] = (
+            translation_differences(old[TableName.NAT], new[TableName.NAT]) if TableName.NAT in wanted.tables else {}
+        )
+        self.sets = SetWork()
+        self.pivot_sets: set[str] = set()
+        self.leaving_sets: set[str] = set()
+        self.seen_in_fence = 0
+        names = frozenset(held.ip_sets) | frozenset(wanted.ip_sets)
+        self._temporary = TemporaryNames(ownership.temporary_sets[wanted.family], names)
+        for one in wanted.ip_sets.values():
+            self._want_set(one)
+        self._drop_sets()
+
+    # --- sets ---
+
+    def _want_set(self, wanted: IPSet) -> None:
+        held = self._held_sets.get(wanted.name)
+        if held is None:
+            self.sets.first += make_set(wanted)
+        elif not swappable(held, wanted):
+            self._rebuild(wanted)
+        elif not same_kind(held, wanted) or not editable(held):
+            before = members(held) if held.complete and editable(held) else None
+            self._place(wanted.name, exchange_set(wanted, before, members(wanted), self._temporary))
+        elif members(held) != members(wanted):
+            self._change(wanted, members(held), members(wanted))
+
+    def _rebuild(self, wanted: IPSet) -> None:
+        """A set that must be destroyed first, which takes that no rule names it at that moment."""
+        commands = rebuild_set(wanted)
+        if not self.old.named_anywhere(wanted.name):
+            self.sets.first += commands
+            return
+        if not self.new.named_anywhere(wanted.name):
+            self.sets.last += commands
+            return
+        self._refuse_foreign(wanted.name)
+        self.sets.fenced += commands
+        self.leaving_sets.add(wanted.name)
+
+    def _refuse_foreign(self, name: str) -> None:
+        for table, chain, rule in self._rules_of_old():
+            if _uses(rule, name) and not self.ownership.owns_rule(table, chain, rule, self.wanted.family):
+                raise InvalidInput(
+                    f"set {name} has another type than it must have, and a rule in {table.value} {chain} that is not ours "
+                    "names it",
+                    remedy="remove that rule",
+                )
+
+    def _rules_of_old(self) -> Iterator[tuple[TableName, str, Rule]]:
+        for name, table in self.old.tables.items():
+            for chain in table.chains.values():
+                for rule in chain.rules:
+                    yield name, chain.name, rule
+
+    def _change(self, wanted: IPSet, before: frozenset[SetEntry], after: frozenset[SetEntry]) -> None:
+        """Deletions and additions each at their own time where that is safe, else both at once."""
+        deletes_first = self._place_of(wanted.name, adds=True, deletes=False) is not self.sets.closing
+        middle = before & after if deletes_first else before | after
+        parts = [(a, b) for a, b in ((before, middle), (middle, after)) if a != b]
+        passages = [change_members(wanted, a, b, self._temporary) for a, b in parts]
+        if all(self._place_of(wanted.name, adds=p.adds, deletes=p.deletes) is not self.sets.fenced for p in passages):
+            for passage in passages:
+                self._place(wanted.name, passage)
+            return
+        whole = change_members(wanted, before, after, self._temporary)
+        if whole.seen > 1 and len(after) <= MOST_EXCHANGED:
+            whole = exchange_set(wanted, before, after, self._temporary)
+        self._place(wanted.name, whole)
+
+    def _place(self, name: str, passage: Passage) -> None:
+        """Puts a passage where it is safe."""
+        if not passage.seen:
+            self.sets.first += passage.commands
+            return
+        place = self._place_of(name, adds=passage.adds, deletes=passage.deletes)
+        place += passage.commands
+        if place is self.sets.fenced:
+            self.pivot_sets.add(name)
+            self.seen_in_fence += passage.seen
+
+    def _place_of(self, name: str, *, adds: bool, deletes: bool) -> list[SetCommand]:
+        """When a set may change in this direction: see `plan.plan`."""
+        if not self.old.users(name):
+            return self.sets.first
+        if not self.new.users(name):
+            return self.sets.last
+        old, new = self.old.use_of(name), self.new.use_of(name)
+        if (old.closes or not adds) and (old.opens or not deletes):
+            return self.sets.closing
+        if (new.opens or not adds) and (new.closes or not deletes):
+            return self.sets.opening
+        return self.sets.fenced
+
+    def _drop_sets(self) -> None:
+        """Sets of ours that nobody wants, left-over temporary ones among them, go last, unless others use them."""
+        family, ownership = self.wanted.family, self.ownership
+        unwanted = [n for n in self._held_sets if ownership.owns_set(family, n) and n not in self.wanted.ip_sets]
+        if not unwanted:
+            return
+        users = self._foreign_users(set(unwanted))
+        for name in unwanted:
+            if name in users:
+                self.remarks.append(f"IPv{family.value}: set {name} stays: {users[name]} uses it")
+            else:
+                self.sets.last.append(DestroySet(name))
+
+    def _foreign_users(self, names: set[str]) -> dict[str, str]:
+        """Who of others uses each of our sets."""
+        found = {}
+        for one in self._held_sets.values():
+            for entry in one.entries if one.name not in names else ():
+                for part in entry.parts:
+                    if isinstance(part, NamePart) and part.name in names:
+                        found[part.name] = f"set {one.name}"
+        for table in self.new.tables.values():
+            for chain in table.chains.values():
+                for rule in chain.rules:
+                    for name in set_names(rule):
+                        if name in names:
+                            found[name] = f"a rule in {table.name.value} {chain.name}"
+        return found
+
+    # --- what packets can notice ---
+
+    @property
+    def pivots(self) -> int:
+        """How many changes could let through what neither before nor after gets through, were they made apart."""
+        tables = sum(bool(found) for found in self.differences.values())
+        return tables + bool(self.translations) + len(self.pivot_sets | self.leaving_sets)
+
+    @property
+    def needs_fence(self) -> bool:
+        """True when order alone is not safe."""
+        return self.pivots > 1 or self.seen_in_fence > 1 or bool(self.leaving_sets)
+
+
+def _readable(tables: Mapping[TableName, Table]) -> dict[TableName, Table]:
+    return {name: table for name, table in tables.items() if table.opaque is None}

@@ -1,0 +1,73 @@
+"""A table as it should become: ours as wanted, foreign chains and rules exactly as they are.
+
+The result is a value like the one read from the kernel; `edit` finds the way from one to the other. Foreign rules keep
+their order, ours go in front of all of them or behind all of them. A chain of ours that nobody wants but that a foreign
+rule goes to cannot be removed and foreign rules are not touched, so it stays, without a rule, and a remark says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tortie.net.address import IPFamily
+from tortie.net.error import InvalidInput
+from tortie.netfilter.hook import BUILTIN_CHAINS, TableName
+from tortie.netfilter.rule import Chain, Rule, Ruleset, Table
+from tortie.netfilter.target import Goto, Jump
+from tortie.reconcile.ownership import Ownership
+from tortie.reconcile.wanted import WantedFamily
+
+
+def held_table(ruleset: Ruleset, name: TableName) -> Table:
+    """The table as it is; one that the kernel has not made yet counts as empty, which is what it would make.
+
+    Raises `InvalidInput` for a table that the tools cannot print, since nothing is known of what is in it.
+    """
+    table = ruleset.tables.get(name, Table(name, {}))
+    if table.opaque is not None:
+        where = f"table {name.value} of IPv{ruleset.family.value} ({ruleset.backend.value})"
+        raise InvalidInput(
+            f"{where} holds rules that iptables cannot print",
+            remedy="see `nft list ruleset`, and move what another program put there into a table of its own",
+        )
+    missing = [hook.value for hook in BUILTIN_CHAINS[name] if hook.value not in table.chains]
+    made = {chain: Chain(chain, policy="ACCEPT") for chain in missing}
+    return replace(table, chains=made | dict(table.chains)) if made else table
+
+
+def complete_table(held: Table, wanted: WantedFamily, ownership: Ownership) -> tuple[Table, list[str]]:
+    """The table as it should become, and remarks about what of ours has to stay."""
+    ours = wanted.tables[held.name]
+    chains: dict[str, Chain] = {}
+    for chain in held.chains.values():
+        if ownership.owns_chain(chain.name):
+            continue
+        hooks = ours.hooks.get(chain.name, ())
+        foreign = tuple(r for r in chain.rules if not ownership.owns_rule(held.name, chain.name, r, wanted.family))
+        rules = (*foreign, *hooks) if wanted.append_hooks else (*hooks, *foreign)
+        chains[chain.name] = chain if rules == chain.rules else replace(chain, rules=rules)
+    remarks = []
+    for name, user in _used_by_foreign(chains, ownership, wanted.family, held.name).items():
+        if name in held.chains and name not in ours.chains:
+            chains[name] = replace(held.chains[name], rules=())
+            remarks.append(
+                f"IPv{wanted.family.value} {held.name.value}: chain {name} stays, empty: a rule in {user} goes to it"
+            )
+    for name, chain in ours.chains.items():
+        before = held.chains.get(name)
+        chains[name] = before if before is not None and before.rules == chain.rules else chain
+    return replace(held, chains=chains), remarks
+
+
+def _used_by_foreign(chains: dict[str, Chain], ownership: Ownership, family: IPFamily, table: TableName) -> dict[str, str]:
+    """Chains of ours that a foreign rule jumps or goes to, and a chain in which such a rule stands."""
+
+    def foreign(chain: str, rule: Rule) -> bool:
+        return not ownership.owns_rule(table, chain, rule, family)
+
+    return {
+        rule.target.chain: chain.name
+        for chain in chains.values()
+        for rule in chain.rules
+        if isinstance(rule.target, Jump | Goto) and ownership.owns_chain(rule.target.chain) and foreign(chain.name, rule)
+    }

@@ -1,0 +1,99 @@
+"""Steps as the text that `iptables-restore --noflush` and `ipset restore` read.
+
+A table is one block between its name and COMMIT. Commands on members carry `-exist`, so that a repeated pass is no error;
+commands on sets do not, so that a set that is not what the plan took it for is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import assert_never
+
+from tortie.codec.ipset import format_ipset_entry, format_ipset_save
+from tortie.codec.rule import RuleWriter
+from tortie.netfilter.rule import Rule
+from tortie.reconcile.step import (
+    AddMember,
+    AppendRule,
+    CreateSet,
+    DeleteChain,
+    DeleteMember,
+    DeletePlace,
+    DeleteRule,
+    DestroySet,
+    Edit,
+    InsertRule,
+    MakeChain,
+    ReplaceRule,
+    SetCommand,
+    SetEdit,
+    SwapSets,
+    TableEdit,
+)
+
+
+def format_restore(edit: TableEdit) -> str:
+    """The input of iptables-restore for one table; what is not mentioned in it stays (`--noflush`)."""
+    return "".join(f"{line}\n" for line in restore_lines(edit))
+
+
+def restore_lines(edit: TableEdit) -> Iterator[str]:
+    """The lines of `format_restore`."""
+    writer = RuleWriter(edit.family)
+    yield f"*{edit.table.value}"
+    for one in edit.edits:
+        yield _edit_line(one, writer)
+    yield "COMMIT"
+
+
+def _edit_line(edit: Edit, writer: RuleWriter) -> str:
+    match edit:
+        case MakeChain(chain):
+            return f":{chain} - -"
+        case AppendRule(chain, rule):
+            return _with_rule(f"-A {chain}", rule, writer)
+        case InsertRule(chain, place, rule):
+            return _with_rule(f"-I {chain} {place}", rule, writer)
+        case ReplaceRule(chain, place, rule):
+            return _with_rule(f"-R {chain} {place}", rule, writer)
+        case DeletePlace(chain, place):
+            return f"-D {chain} {place}"
+        case DeleteRule(chain, rule):
+            return _with_rule(f"-D {chain}", rule, writer)
+        case DeleteChain(chain):
+            return f"-X {chain}"
+        case _:
+            assert_never(edit)
+
+
+def _with_rule(command: str, rule: Rule, writer: RuleWriter) -> str:
+    text = writer.write(rule)
+    return f"{command} {text}" if text else command
+
+
+def format_ipset_restore(edit: SetEdit) -> str:
+    """The input of ipset restore, a line a command."""
+    return "".join(f"{ipset_line(command)}\n" for command in edit.commands)
+
+
+def ipset_line(command: SetCommand) -> str:
+    """One command as a line of ipset restore."""
+    match command:
+        case CreateSet(one):
+            return format_ipset_save({one.name: replace(one, entries=(), unread=())}).rstrip("\n")
+        case AddMember(name, entry):
+            return f"add {name} {format_ipset_entry(entry)} -exist"
+        case DeleteMember(name, entry):
+            return f"del {name} {format_ipset_entry(entry)} -exist"
+        case SwapSets(name, other):
+            return f"swap {name} {other}"
+        case DestroySet(name):
+            return f"destroy {name}"
+        case _:
+            assert_never(command)
+
+
+def describe_table(edit: TableEdit) -> str:
+    """Which table of which family and back-end an edit changes: `IPv4 filter (nft)`."""
+    return f"IPv{edit.family.value} {edit.table.value} ({edit.backend.value})"
