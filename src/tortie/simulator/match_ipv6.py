@@ -34,6 +34,7 @@ from tortie.simulator.match_header import Holds
 from tortie.simulator.skb import Skb
 
 _NO_NEXT_HEADER = 59
+_BYTES_SHOWN = 8
 _EVERY_NUMBER = IntRange(0, 0xFFFFFFFF)
 HeaderTest = Callable[[bytes], Answer]
 
@@ -305,8 +306,4 @@ def explain_header(number: int, name: str, packet: Packet) -> str:
     found = find_header(packet, number)
     if found is None or found == "broken":
         return f"the packet has no {name} header"
-    return f"the {name} header does not fit: {_hex(found)}"
-
-
-def _hex(data: bytes) -> str:
-    return data[:24].hex()
+    return f"the {name} header does not fit: {found[:_BYTES_SHOWN].hex()}"

@@ -27,7 +27,7 @@ from tortie.netfilter.match import (
 )
 from tortie.simulator.answer import Answer, Doubt, DoubtKind
 from tortie.simulator.context import Context
-from tortie.simulator.ipv6_header import transport_bytes
+from tortie.simulator.ipv6_header import unguarded_bytes
 from tortie.simulator.link_layer import frame_source, link_named
 from tortie.simulator.match_header import Holds
 from tortie.simulator.skb import Skb
@@ -94,7 +94,10 @@ def explain_dscp(match: DscpMatch, packet: Packet) -> str:
 
 
 def compile_ecn(match: EcnMatch) -> Holds:
-    """`-m ecn`: the TCP bits are read where a header would be, also in a later fragment; too short is a miss."""
+    """`-m ecn`: the TCP bits are read where a header would be, also in a later fragment (in IPv6 where the packet begins).
+
+    Too short is a miss.
+    """
     ect = match.ect
     wanted_bits = [(bit, test.inverted) for bit, test in ((_ECE, match.ece), (_CWR, match.cwr)) if test is not None]
 
@@ -113,7 +116,7 @@ def compile_ecn(match: EcnMatch) -> Holds:
 def _tcp_flags(packet: Packet) -> int | None:
     if packet.transport is None:
         return packet.tcp_flags
-    raw = transport_bytes(packet)
+    raw = unguarded_bytes(packet)
     return raw[13] if len(raw) >= _TCP_HEADER else None
 
 

@@ -19,7 +19,6 @@ from msgspec.structs import replace
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
 from tortie.net.protocol import TCP_FLAGS
-from tortie.net.wire import format_packet
 from tortie.netfilter.hook import Backend
 from tortie.netfilter.match import (
     Icmp6Match,
@@ -34,7 +33,7 @@ from tortie.netfilter.match import (
 )
 from tortie.simulator.answer import HOTDROP, Answer
 from tortie.simulator.context import Context
-from tortie.simulator.ipv6_header import is_later_fragment, transport_bytes
+from tortie.simulator.ipv6_header import is_later_fragment, transport_bytes, unguarded_bytes
 from tortie.simulator.match_header import Holds, always, range_text
 from tortie.simulator.skb import Skb
 from tortie.simulator.tcp_option import has_option
@@ -120,10 +119,7 @@ def _native(checks: list[Check], needed: int) -> Holds:
     check = _all(checks)
 
     def slow(packet: Packet) -> Answer:
-        raw = transport_bytes(packet)
-        if packet.family is IPFamily.V6 and is_later_fragment(packet):
-            # ipv6_find_hdr tells nft no place for what follows a later fragment's header: it reads the IPv6 header.
-            raw = format_packet(packet)
+        raw = unguarded_bytes(packet)
         return len(raw) >= needed and check(_with_header(packet, raw))
 
     return _quick_or(check, slow)

@@ -20,7 +20,7 @@ from tortie.netfilter.match import (
     TcpmssMatch,
 )
 from tortie.simulator.answer import HOTDROP, Answer
-from tortie.simulator.ipv6_header import is_later_fragment, transport_bytes
+from tortie.simulator.ipv6_header import is_later_fragment, transport_bytes, unguarded_bytes
 from tortie.simulator.match_header import Holds
 from tortie.simulator.match_ipv6 import in_range
 from tortie.simulator.match_l4 import explain_ports, no_header
@@ -190,14 +190,14 @@ def explain_dccp(match: DccpMatch, packet: Packet) -> str:
 
 
 def compile_tcpmss(match: TcpmssMatch) -> Holds:
-    """`-m tcpmss`: a later fragment is read as if it were a header; no option is a miss."""
+    """`-m tcpmss`: a later fragment is read as if it were a header (in IPv6 the packet itself); no option is a miss."""
     span, inverted = match.mss, match.inverted
 
     def test(skb: Skb) -> Answer:
         packet = skb.packet
         options: bytes | None = packet.tcp_options
         if packet.transport is not None:
-            options = _raw_options(transport_bytes(packet))
+            options = _raw_options(unguarded_bytes(packet))
         if options is None:
             return HOTDROP
         mss = mss_of(options)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cases.matches import AUTH, CUT6, DST, HBH, later6, v6
+from tests.cases.matches import AUTH, CUT6, DST, HBH, later, later6, v6
 from tortie.net.packet import Packet
-from tortie.net.wire import fragment_header
-from tortie.simulator.ipv6_header import find_header, is_cut_short, is_later_fragment, protocol_behind, transport_bytes
+from tortie.net.wire import format_packet, fragment_header
+from tortie.simulator.ipv6_header import (
+    find_header,
+    is_cut_short,
+    is_later_fragment,
+    protocol_behind,
+    transport_bytes,
+    unguarded_bytes,
+)
 
 FIRST = v6(
     proto=6, more_fragments=True, identification=5, extensions=(fragment_header(6, offset=0, more=True, identification=5),)
@@ -38,7 +45,7 @@ def test_the_protocol_behind_the_headers(name: str, packet: Packet, legacy: int 
 
 def test_headers_are_found_by_their_kind() -> None:
     packet = v6(proto=6, extensions=(HBH, DST))
-    assert find_header(packet, 60) == DST[1]
+    assert find_header(packet, 60) == DST[1] + format_packet(packet)[-20:]
     assert find_header(packet, 43) is None
     assert find_header(CUT6["options"], 60) == bytes([6, 9, 0, 0, 0, 0, 0, 0])
     assert find_header(CUT6["options"], 43) is None
@@ -48,7 +55,9 @@ def test_headers_are_found_by_their_kind() -> None:
 
 
 def test_a_fragment_header_is_read_from_the_packet() -> None:
-    assert find_header(FIRST, 44) == bytes([6, 0, 0, 1, 0, 0, 0, 5])
+    found = find_header(FIRST, 44)
+    assert found is not None
+    assert found[:8] == bytes([6, 0, 0, 1, 0, 0, 0, 5])
 
 
 def test_nothing_stands_behind_a_header_that_is_cut_short() -> None:
@@ -56,6 +65,13 @@ def test_nothing_stands_behind_a_header_that_is_cut_short() -> None:
     assert transport_bytes(CUT6["options"]) == b""
     assert not is_cut_short(v6())
     assert transport_bytes(v6(proto=89, transport=b"abc")) == b"abc"
+
+
+def test_what_an_unguarded_test_reads() -> None:
+    fragment = later6(6, 2, bytes(8))
+    assert unguarded_bytes(fragment) == format_packet(fragment)
+    assert unguarded_bytes(later(6, 2, b"abc")) == b"abc"
+    assert unguarded_bytes(v6(proto=89, transport=b"abc")) == b"abc"
 
 
 def test_later_fragments() -> None:

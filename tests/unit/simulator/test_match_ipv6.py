@@ -60,11 +60,11 @@ def test_headers_are_collected(packet: Packet, names: str) -> None:
             "the hop-by-hop options header does not fit: 0600050200000100",
         ),
         ("-m dst --dst-len 16", v6(), "the packet has no destination options header"),
-        ("-m rt --rt-type 9", v6(proto=6, extensions=(ROUTE,)), f"the routing header does not fit: {ROUTE[1].hex()}"),
+        ("-m rt --rt-type 9", v6(proto=6, extensions=(ROUTE,)), f"the routing header does not fit: {ROUTE[1][:8].hex()}"),
         (
             "-m srh --srh-tag 5",
             v6(proto=6, extensions=(SEGMENTS,)),
-            f"the routing header does not fit: {SEGMENTS[1][:24].hex()}",
+            f"the routing header does not fit: {SEGMENTS[1][:8].hex()}",
         ),
         ("-m ah --ahspi 9", v6(), "the packet has no AH header"),
         ("-m ipv6header --header hop", v6(), "headers are protocol, not hop-by-hop"),
