@@ -23,9 +23,15 @@ from tests.kernel.routing.packet import (
     translate,
     translations,
 )
+from tests.kernel.routing.read import read_snapshot
 from tests.kernel.routing.routed_node import bare_node, listening_node
-from tests.kernel.routing.topology import draw_plan, draw_question
-from tortie.net.address import IPFamily
+from tests.kernel.routing.topology import Plan, draw_plan, draw_question
+from tests.kernel.scenario import Given
+from tortie.net.address import IPFamily, parse_address
+from tortie.net.packet import Packet
+from tortie.net.protocol import UDP
+from tortie.net.wire import format_packet
+from tortie.simulator.route import Router
 
 QUESTIONS, PACKETS = 250, 200
 
@@ -51,6 +57,26 @@ def test_arriving_packets_go_where_the_kernel_sends_them(seed: int) -> None:
         listening.node.prepare(ASKING)
         wrong = {str(question): arrive(listening, question) for question in arrivals(rng, listening, PACKETS)}
     assert {question: found for question, found in wrong.items() if found is not None} == {}
+
+
+def test_a_device_without_ipv6_refuses_before_any_table() -> None:
+    plan = Plan(
+        ("link set lo up", "link set e0 up"),
+        ((IPFamily.V6, "addr add fd00::1/64 dev e0 nodad"),),
+        (("net/ipv6/conf/all/forwarding", "1"),),
+        (),
+        frozenset(),
+    )
+    packet = Packet(IPFamily.V6, parse_address("fd00::5").value, parse_address("fd00::1").value, UDP, 1, 2)
+    with listening_node(plan) as listening:
+        listening.node.prepare(TRACED)
+        assert listening.node.inject(Given(format_packet(packet), "e0")).own.steps
+        listening.node.namespace.write_sysctls([("net/ipv6/conf/e0/disable_ipv6", "1")])
+        outcome = listening.node.inject(Given(format_packet(packet), "e0"))
+        made = Router(read_snapshot(listening.node.namespace), IPFamily.V6)
+    refused = made.refuse_arrival(packet, "e0")
+    assert refused is not None
+    assert (outcome.own.steps, outcome.drops) == ((), (refused.drop_reason,))
 
 
 @pytest.mark.parametrize("seed", range(200, 206))

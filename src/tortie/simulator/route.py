@@ -87,6 +87,20 @@ class Router:
 
     # --- decisions ---------------------------------------------------------------------------------------------
 
+    def refuse_arrival(self, packet: Packet, in_iface: str, *, frame_type: str = "unicast") -> RouteDecision | None:
+        """What a device's settings refuse before any table sees the packet (ip6_rcv_core in net/ipv6/ip6_input.c)."""
+        if self._family is IPFamily.V4:
+            return None
+        off = self._settings.conf("disable_ipv6", in_iface)
+        if off.value:
+            why = f"{in_iface} takes no IPv6 ({off.name} is on)"
+            return RouteDecision(RouteKind.MARTIAN, why, drop_reason="IPV6DISABLED", sysctl=off.name)
+        unwelcome = self._settings.conf("drop_unicast_in_l2_multicast", in_iface)
+        if unwelcome.value and frame_type in ("broadcast", "multicast") and packet.dst >> 120 != 0xFF:
+            why = f"a unicast packet in a {frame_type} frame ({unwelcome.name} is on)"
+            return RouteDecision(RouteKind.MARTIAN, why, drop_reason="UNICAST_IN_L2_MULTICAST", sysctl=unwelcome.name)
+        return None
+
     def route_input(
         self, packet: Packet, in_iface: str | None, mark: int, *, frame_type: str = "unicast"
     ) -> tuple[RouteDecision, ...]:

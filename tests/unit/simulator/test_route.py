@@ -268,6 +268,23 @@ def test_an_empty_snapshot_answers_all_the_same() -> None:
         assert not made.knows_addresses
 
 
+@pytest.mark.parametrize(
+    ("key", "frame_type", "destination", "reason"),
+    [
+        ("disable_ipv6", "unicast", "fd00::1", "IPV6DISABLED"),
+        ("drop_unicast_in_l2_multicast", "multicast", "fd00::1", "UNICAST_IN_L2_MULTICAST"),
+        ("drop_unicast_in_l2_multicast", "multicast", "ff02::1", None),
+        ("drop_unicast_in_l2_multicast", "unicast", "fd00::1", None),
+    ],
+)
+def test_a_device_may_refuse_ipv6_before_any_table(key: str, frame_type: str, destination: str, reason: str | None) -> None:
+    made = router("", family=V6, sysctls={f"net.ipv6.conf.e0.{key}": "1"})
+    refused = made.refuse_arrival(packet("fd00::5", destination), "e0", frame_type=frame_type)
+    assert (refused.drop_reason if refused is not None else None) == reason
+    assert made.refuse_arrival(packet("fd00::5", destination), "e1", frame_type=frame_type) is None
+    assert router().refuse_arrival(packet("10.0.0.5", "10.0.0.1"), "e0", frame_type=frame_type) is None
+
+
 # --- what is remembered ------------------------------------------------------------------------------------------
 
 
