@@ -94,7 +94,8 @@ def _sum_is_right(packet: Packet) -> bool:
     proto = packet.proto
     if proto in (TCP, ICMP, ICMPV6) and packet.transport is None:
         return packet.checksum_ok
-    body = format_packet(packet)[packet.header_length :]
+    data = format_packet(packet)
+    body = data[packet.header_length :]
     if packet.family is IPFamily.V6 and not body:
         return False
     if proto in _UNVERIFIED or (proto == UDP and body[6:8] == b"\0\0") or (proto == GRE and not body[:1] >= b"\x80"):
@@ -104,7 +105,8 @@ def _sum_is_right(packet: Packet) -> bool:
     if packet.family is IPFamily.V6 or proto in (TCP, UDP):
         pseudo = packet.src.to_bytes(width, "big") + packet.dst.to_bytes(width, "big") + len(body).to_bytes(4, "big")
         pseudo += bytes([0, proto])
-    return internet_checksum(pseudo + body) == 0
+    # IPv4 sums from the IP header on, whose own sum is right, so that a payload of zeros passes.
+    return internet_checksum(pseudo + (data if packet.family is IPFamily.V4 else body)) == 0
 
 
 def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 0) -> Reply | None:

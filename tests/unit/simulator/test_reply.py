@@ -82,6 +82,21 @@ def test_some_packets_are_only_dropped(name: str) -> None:
     assert answer(*SILENT[name]) is None
 
 
+SUMMED = {
+    "zeros": (bytes(24), True),
+    "ones that sum to nothing": (b"\xff\xff" * 4, True),
+    "anything else": (b"\1" * 8, False),
+}
+
+
+@pytest.mark.parametrize("name", SUMMED)
+def test_a_protocol_without_a_known_checksum_is_believed_when_its_bytes_sum_to_nothing(name: str) -> None:
+    """Observed on the kernel: nf_ip_checksum sums up whatever stands behind the IP header."""
+    body, answered = SUMMED[name]
+    sent = packet("108", A, B, transport=body)
+    assert (answer(rejecting(" --reject-with icmp-port-unreachable"), sent) is not None) is answered
+
+
 def test_the_answer_walks_the_output_path_itself() -> None:
     """V22: a rule in OUTPUT that rejects TCP drops its own reset."""
     rules = "*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p tcp -j REJECT --reject-with tcp-reset"
