@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
-from tortie.net.protocol import AH, DCCP, ESP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
+from tortie.net.protocol import AH, ESP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 from tortie.net.wire import format_packet, internet_checksum
 from tortie.netfilter.conntrack import TcpState
 from tortie.netfilter.hook import Hook
@@ -53,7 +53,8 @@ _ANSWERABLE = frozenset({0, 8, 13, 14, 15, 16, 17, 18})
 """ICMP types that are no errors (icmp_pointers in net/ipv4/icmp.c)."""
 _FIRST_INFORMATIONAL = 128
 """ICMPv6 types from here on are no errors, redirects among them (is_ineligible in net/ipv6/icmp.c)."""
-_UNVERIFIED = frozenset({AH, DCCP, ESP, SCTP, UDPLITE})
+_UNVERIFIED = frozenset({AH, ESP, SCTP, UDPLITE})
+"""Protocols whose sum REJECT does not look at; DCCP was one of them until it left Linux in 6.16."""
 
 
 @dataclass(frozen=True, slots=True)

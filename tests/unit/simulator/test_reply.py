@@ -93,7 +93,7 @@ SUMMED = {
 def test_a_protocol_without_a_known_checksum_is_believed_when_its_bytes_sum_to_nothing(name: str) -> None:
     """Observed on the kernel: nf_ip_checksum sums up whatever stands behind the IP header."""
     body, answered = SUMMED[name]
-    sent = packet("108", A, B, transport=body)
+    sent = packet("ipcomp", A, B, transport=body)
     assert (answer(rejecting(" --reject-with icmp-port-unreachable"), sent) is not None) is answered
 
 
