@@ -180,23 +180,26 @@ def _is_opaque(rule: Rule) -> bool:
     return any(isinstance(part, OpaqueMatch | OpaqueTarget) for part in (*rule.matches, rule.target))
 
 
-@settings(max_examples=10)
-@given(data=st.data())
-def test_drawn_rules_are_saved_as_the_codec_prints_them(tools: Tools, data: st.DataObject) -> None:
-    table, chain = data.draw(places())
-    drawn = [
-        with_own_names(rule)
-        for rule in data.draw(st.lists(rules(tools.family, table, chain, tools.backend), min_size=1, max_size=30))
-    ]
-    printed = [format_rule(rule, tools.family) for rule in drawn]
+def load_and_compare(tools: Tools, table: TableName, chain: str, drawn: Sequence[Rule]) -> None:
+    """Loads rules, and asserts that what is saved is what the codec prints and reads."""
+    named = [with_own_names(rule) for rule in drawn]
+    printed = [format_rule(rule, tools.family) for rule in named]
     assert tools.restore(restore_text(table, chain, printed, CHAINS)) is None
     saved = tools.save(table.value)
     assert _rules_of(saved, chain) == printed
     parsed = parse_save(saved, tools.family)
     assert format_save(parsed) == saved
     assert parsed.ruleset.backend is tools.backend
-    assert list(parsed.ruleset.tables[table].chains[chain].rules) == drawn
-    assert not any(_is_opaque(rule) for rule in drawn)
+    assert list(parsed.ruleset.tables[table].chains[chain].rules) == named
+    assert not any(_is_opaque(rule) for rule in named)
+
+
+@settings(max_examples=10)
+@given(data=st.data())
+def test_drawn_rules_are_saved_as_the_codec_prints_them(tools: Tools, data: st.DataObject) -> None:
+    table, chain = data.draw(places())
+    some = st.lists(rules(tools.family, table, chain, tools.backend), min_size=1, max_size=30)
+    load_and_compare(tools, table, chain, data.draw(some))
 
 
 def respelt_commands(family: IPFamily, backend: Backend) -> st.SearchStrategy[tuple[TableName, list[str]]]:
@@ -217,7 +220,12 @@ def respelt_commands(family: IPFamily, backend: Backend) -> st.SearchStrategy[tu
 def test_respelt_rules_mean_and_fail_the_same(tools: Tools, data: st.DataObject) -> None:
     table, words = data.draw(respelt_commands(tools.family, tools.backend))
     assume(not is_misread(words))
-    assert _run(tools, table, [words]) is None
+    assert append_and_compare(tools, table, words) is None
+
+
+def append_and_compare(tools: Tools, table: TableName, words: list[str]) -> str | None:
+    """Runs one command on the table the commands are tried on; says where kernel and codec part."""
+    return _run(tools, table, [words])
 
 
 # --- other texts --------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def _changed(draw: st.DrawFn, group: list[str]) -> list[str]:
 _MISREAD: dict[str, str] = {
     r"-j=? ?SET .*! ": "the SET target takes a `!` before its options and ignores it",
     r"(--(add|del|map)-set|--exist|--timeout|--map-).*\1": "the SET target takes its options twice",
-    r"--update-(sub)?counters.*--update-\1counters": "the set match takes these twice",
+    r"--update-(counters .*--update-counters|subcounters .*--update-subcounters)": "the set match takes these twice",
     r"--he\w* ": "the beginning of --help prints the help",
     r"--path ": "control groups are the node's",
     r"--(helper|timeout) ": "helpers are the node's",

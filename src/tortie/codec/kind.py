@@ -241,30 +241,40 @@ def _require(family: IPFamily, found: IPFamily, text: str) -> None:
         raise InvalidInput(f"not an IPv{family.value} address: {text!r}")
 
 
-def read_host(text: str, family: IPFamily) -> int:
-    """One address of the family."""
+def read_address(text: str, family: IPFamily) -> int:
+    """One address of the family with all its parts, as NAT targets take it."""
     address = parse_address(text)
     _require(family, address.family, text)
     return address.value
+
+
+def read_host(text: str, family: IPFamily) -> int:
+    """One address of the family; IPv4 also in inet_aton's forms, where 10.1 is 10.0.0.1."""
+    return read_address(_spell_out(text, padded=False) if family is IPFamily.V4 else text, family)
 
 
 HOST = Kind(read_host, lambda value, family: format_address(family, value))
 """One address, held as an integer."""
 
 
-def _spell_out(text: str) -> str:
-    """An IPv4 address with all four parts: numbers in C's notations, missing bytes zero or taken from a large last part."""
+def _spell_out(text: str, *, padded: bool) -> str:
+    """An IPv4 address with all four parts, from numbers in C's notations.
+
+    The last part fills the bytes that are left. `padded` is the tools' own reading: if no part is larger than a byte, the
+    missing ones are zeros at the end.
+    """
     parts = text.split(".")
     if len(parts) > 4 or not all(part[:1].isdigit() for part in parts):
         return text
     *heads, last = [read_number(part) for part in parts]
-    if last > 255:
-        if last >> 8 * (5 - len(parts)):
-            raise InvalidInput(f"not an IP address: {text!r}")
-        heads += last.to_bytes(5 - len(parts), "big")
+    left = 5 - len(parts)
+    if last >> 8 * left:
+        raise InvalidInput(f"not an IP address: {text!r}")
+    if padded and last <= 255:
+        tail = [last, *[0] * (left - 1)]
     else:
-        heads += [last, *[0] * (4 - len(parts))]
-    return ".".join(map(str, heads))
+        tail = list(last.to_bytes(left, "big"))
+    return ".".join(map(str, [*heads, *tail]))
 
 
 _NO_BITS = {"0", "0.0.0.0", "::", "00"}  # noqa: S104
@@ -283,7 +293,8 @@ def read_net(text: str, family: IPFamily) -> AddressMask:
     except InvalidInput:
         net = None
     if family is IPFamily.V4 and (net is None or net.family is not family):
-        net = parse_address_mask(_spell_out(head.lower().removeprefix("::ffff:")) + slash + tail)
+        head = _spell_out(head.lower().removeprefix("::ffff:"), padded=True)
+        net = parse_address_mask(head + slash + tail)
     if net is None or net.family is not family:
         raise InvalidInput(f"not an IPv{family.value} network: {text!r}")
     return net
@@ -304,7 +315,7 @@ def _read_host_mask(text: str, family: IPFamily) -> AddressMask:
     mask = read_net(f"{format_address(family, 0)}/{tail}", family).mask if slash else family.all_ones
     if mask_length(family, mask) is None:
         mask = family.all_ones
-    return AddressMask(family, read_net(head, family).value, mask)
+    return AddressMask(family, read_host(head, family), mask)
 
 
 HOST_MASK = Kind(_read_host_mask, _write_host_mask)
@@ -324,8 +335,8 @@ def _length(value: AddressMask) -> int:
 
 def _read_address_range(text: str, family: IPFamily) -> AddressRange:
     low, dash, high = text.partition("-")
-    first = read_host(low, family)
-    return AddressRange(family, first, read_host(high, family) if dash else first)
+    first = read_net(low, family).value
+    return AddressRange(family, first, read_net(high, family).value if dash else first)
 
 
 ADDRESS_RANGE = Kind(_read_address_range, lambda value, _: str(value))

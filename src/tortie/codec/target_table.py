@@ -17,6 +17,7 @@ from tortie.codec.kind import (
     XMARK,
     Kind,
     number,
+    read_address,
     read_host,
     read_number,
     read_port,
@@ -333,8 +334,8 @@ def read_nat_range(text: str, family: IPFamily) -> NatRange:
     filled: dict[str, int] = {}
     if addresses:
         low, dash, high = addresses.partition("-")
-        filled["low"] = read_host(low, family)
-        filled["high"] = read_host(high, family) if dash else filled["low"]
+        filled["low"] = read_address(low, family)
+        filled["high"] = read_address(high, family) if dash else filled["low"]
     if ports is not None:
         span, slash, base = ports.partition("/")
         filled["low_port"], filled["high_port"] = _read_port_range(span)
