@@ -26,11 +26,11 @@ from tortie.simulator.tracking_table import (
     ICMPV6_INVERSE,
     ICMPV6_OPENERS,
     ICMPV6_UNTRACKED,
+    KEYED_BY_PORTS,
     TcpKind,
     tcp_kind,
 )
 
-_KEYED_BY_PORTS = frozenset({TCP, UDP, UDPLITE, SCTP})
 _SCTP_INIT = 1
 _PPP = b"\x88\x0b"
 _NO_NEXT_HEADER = 59
@@ -50,7 +50,7 @@ def packet_tuple(packet: Packet) -> ConnTuple | None:
     proto = packet.proto
     if packet.is_later_fragment or _leads_nowhere(packet):
         return None
-    if proto in _KEYED_BY_PORTS:
+    if proto in KEYED_BY_PORTS:
         if packet.transport is not None:
             return _tuple_of_cut_header(packet, packet.transport)
         return ConnTuple(packet.family, proto, packet.src, packet.dst, packet.sport, packet.dport)
@@ -157,7 +157,7 @@ def _track(skb: Skb, options: TrackingOptions, check_checksum: bool) -> str:
 
 def _malformed(packet: Packet, options: TrackingOptions, check_checksum: bool) -> str | None:
     if packet.transport is not None:
-        short = packet.proto in _KEYED_BY_PORTS or packet.proto == (ICMP if packet.family is IPFamily.V4 else ICMPV6)
+        short = packet.proto in KEYED_BY_PORTS or packet.proto == (ICMP if packet.family is IPFamily.V4 else ICMPV6)
         if short:
             return "the transport header is cut short"
         if _leads_nowhere(packet):
@@ -202,7 +202,7 @@ def _invalid(skb: Skb, why: str) -> str:
 
 def _track_error(skb: Skb) -> str:
     packet = skb.packet
-    quoted = quoted_tuple(packet, _KEYED_BY_PORTS)
+    quoted = quoted_tuple(packet, KEYED_BY_PORTS)
     answer = invert_tuple(quoted) if quoted is not None else None
     if answer is None:
         return _invalid(skb, "the ICMP error quotes no packet that could be tracked")

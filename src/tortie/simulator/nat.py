@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
-from tortie.net.protocol import GRE, ICMP, ICMPV6, PORT_PROTOCOLS
+from tortie.net.protocol import GRE, ICMP, ICMPV6
 from tortie.netfilter.conntrack import ConnTuple
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState, Direction
@@ -25,7 +25,7 @@ from tortie.simulator.conntrack import invert_tuple
 from tortie.simulator.quote import rewrite_quote
 from tortie.simulator.session import Session
 from tortie.simulator.skb import Skb
-from tortie.simulator.tracking_table import ICMP_REDIRECT
+from tortie.simulator.tracking_table import ICMP_REDIRECT, KEYED_BY_PORTS
 
 MOST_TRIES = 128
 _GRE_HEADER = 8
@@ -146,7 +146,7 @@ def _port_in_range(candidate: ConnTuple, manipulation: Manipulation, wish: Wish)
     assert wish.low_port is not None and wish.high_port is not None
     if _is_icmp(candidate):
         return wish.low_port <= candidate.src_key <= wish.high_port
-    if candidate.proto in PORT_PROTOCOLS:
+    if candidate.proto in KEYED_BY_PORTS:
         key = candidate.src_key if manipulation is Manipulation.SOURCE else candidate.dst_key
         return wish.low_port <= key <= wish.high_port
     return True
@@ -265,7 +265,7 @@ def _search_port(
     chosen: ConnTuple, manipulation: Manipulation, wish: Wish, taken: Callable[[ConnTuple], bool], pick: PickPort
 ) -> tuple[ConnTuple, tuple[int, int] | None]:
     icmp = _is_icmp(chosen)
-    if not icmp and chosen.proto not in PORT_PROTOCOLS:
+    if not icmp and chosen.proto not in KEYED_BY_PORTS:
         return chosen, None
     source = icmp or manipulation is Manipulation.SOURCE
     key = chosen.src_key if source else chosen.dst_key
@@ -331,7 +331,7 @@ def _rewrite(packet: Packet, manipulation: Manipulation, target: ConnTuple) -> P
         if source:
             return replace(packet, src=target.src, icmp_rest=rest)
         return replace(packet, dst=target.dst, icmp_rest=rest)
-    if packet.has_ports:
+    if packet.has_ports and packet.proto in KEYED_BY_PORTS:
         if source:
             return replace(packet, src=target.src, sport=target.src_key)
         return replace(packet, dst=target.dst, dport=target.dst_key)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from tortie.net.protocol import SCTP, TCP, UDP, UDPLITE
 from tortie.netfilter.conntrack import TcpState
 from tortie.netfilter.match import Direction
 
@@ -85,6 +86,9 @@ def tcp_kind(flags: int) -> TcpKind | None:
         return TcpKind.SYN_ACK if seen & _ACK else TcpKind.SYN
     return TcpKind.FIN if seen & _FIN else TcpKind.ACK
 
+
+KEYED_BY_PORTS: frozenset[int] = frozenset({TCP, UDP, UDPLITE, SCTP})
+"""Protocols whose connections are told apart, and translated, by ports; DCCP was one of them until it left Linux in 6.16."""
 
 ICMP_ERRORS: frozenset[int] = frozenset({3, 4, 5, 11, 12})
 ICMPV6_ERRORS: frozenset[int] = frozenset({1, 2, 3, 4})

@@ -34,6 +34,7 @@ from tortie.simulator.reply import Reply, reject_reply, tee_copy
 from tortie.simulator.run import Run
 from tortie.simulator.skb import Skb
 from tortie.simulator.trace import Verdict
+from tortie.simulator.tracking_table import KEYED_BY_PORTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _translate(run: Run, skb: Skb, hook: Hook, wish: Wish) -> End:
     else:
         side, address, key = "destination", mapped.src, mapped.src_key
     text = format_address(family, address)
-    if skb.packet.has_ports:
+    if skb.packet.has_ports and skb.packet.proto in KEYED_BY_PORTS:
         joint = f"[{text}]" if family is IPFamily.V6 else text
         text = f"{joint}:{key}"
         if random_ports is not None and random_ports[0] != random_ports[1]:

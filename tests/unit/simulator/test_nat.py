@@ -96,6 +96,9 @@ CHOSEN = {
     "V42: a protocol without ports loses the second client": (
         SNAT, [("ospf", A, B), ("ospf", "10.0.0.6", B)], ["e1 10.1.0.1>10.1.0.9", "conntrack"],
     ),
+    "DCCP keeps its ports, which tracking no longer knows": (
+        SNAT, [("dccp", f"{A}:5000", f"{B}:80")], ["e1 10.1.0.1:5000>10.1.0.9:80"],
+    ),
     "V43: a direct connection makes way for one that was translated to the same": (
         nat(f"-A PREROUTING -d 10.0.0.1/32 -j DNAT --to-destination {B}"),
         [("udp", f"{A}:1000", "10.0.0.1:53"), ("udp", f"{A}:1000", f"{B}:53")],
