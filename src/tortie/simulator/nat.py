@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
 from tortie.net.protocol import GRE, ICMP, ICMPV6
+from tortie.net.wire import format_packet, parse_packet
 from tortie.netfilter.conntrack import ConnTuple
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState, Direction
@@ -335,7 +336,14 @@ def _rewrite(packet: Packet, manipulation: Manipulation, target: ConnTuple) -> P
         if source:
             return replace(packet, src=target.src, sport=target.src_key)
         return replace(packet, dst=target.dst, dport=target.dst_key)
-    return replace(packet, src=target.src) if source else replace(packet, dst=target.dst)
+    moved = replace(packet, src=target.src) if source else replace(packet, dst=target.dst)
+    return _with_old_transport(moved, packet) if packet.has_ports else moved
+
+
+def _with_old_transport(moved: Packet, before: Packet) -> Packet:
+    """A packet at new addresses whose checksum nobody has put right, since NAT does not know its protocol."""
+    start = before.header_length
+    return parse_packet(format_packet(moved)[:start] + format_packet(before)[start:])
 
 
 def translate_error(skb: Skb, manipulation: Manipulation) -> bool | None:

@@ -88,7 +88,7 @@ def tcp_kind(flags: int) -> TcpKind | None:
 
 
 KEYED_BY_PORTS: frozenset[int] = frozenset({TCP, UDP, UDPLITE, SCTP})
-"""Protocols whose connections are told apart, and translated, by ports; DCCP was one of them until it left Linux in 6.16."""
+"""Protocols whose connections are told apart, and translated, by ports; DCCP was one until it left Linux in 6.16."""
 
 ICMP_ERRORS: frozenset[int] = frozenset({3, 4, 5, 11, 12})
 ICMPV6_ERRORS: frozenset[int] = frozenset({1, 2, 3, 4})
