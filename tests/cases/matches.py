@@ -186,7 +186,7 @@ case(
         "-p sctp -m sctp --dport 9", "-p sctp -m sctp --chunk-types any INIT", "-p sctp -m sctp ! --chunk-types only INIT",
         "-p sctp -m sctp --chunk-types all INIT,DATA", "-p sctp -m sctp --chunk-types any DATA:Be",
         "-p dccp -m dccp --dport 9", "-p dccp -m dccp --dccp-types REQUEST,DATA", "-p dccp -m dccp --dccp-option 2",
-        "-p dccp -m dccp ! --dccp-option 2",
+        "-p dccp -m dccp ! --dccp-types DATA,INVALID",
     ],
     [
         v4(proto=132, dport=9, payload=bytes([1, 0, 0, 4])), v4(proto=132, dport=9, payload=bytes([0, 2, 0, 4, 1, 0, 0,
@@ -194,6 +194,7 @@ case(
         v4(proto=132, payload=bytes([0, 3, 0, 5, 9, 0, 0, 0, 1, 0, 0, 4])),
         v4(proto=33, dport=9, dccp_header=bytes([4, 0, 0, 0, 0, 0]), payload=bytes(4)),
         v4(proto=33, dport=9, dccp_header=bytes([5, 0, 4, 0, 0, 0]), payload=bytes([2, 3, 0, 0, 2, 3, 0, 0])),
+        v4(proto=33, dport=9, dccp_header=bytes([7, 0, 30, 0, 0, 0]), payload=bytes(16)),
     ],
 )  # fmt: skip
 each(
@@ -635,6 +636,10 @@ for name, sets, rules in (
      ["-j MARK --set-mark 0xffff", "-j SET --map-set s src --map-mark", "-m mark --mark 0x12ff",
      "-j SET --map-set n src --map-mark",
       "-m mark --mark 7/0xf", "-m mark --mark 0xf/0xf"]),
+    ("map by a list", members("a hash:ip skbinfo", "10.0.0.5 skbmark 0x5", "10.0.0.6 skbmark 0x6")
+     + members("l list:set counters", "a") + members("k list:set skbinfo", "a skbmark 0x9"),
+     ["-j SET --map-set l src --map-mark", "-m mark --mark 5", "+l src --packets-eq 2", "-j SET --map-set k src --map-mark",
+      "-m mark --mark 9"]),
     ("timeout", members("s hash:ip timeout 100"), ["-j SET --add-set s src --timeout 50", "+s src"]),
     ("netmask", members("s hash:ip netmask 24"), ["-j SET --add-set s src", "+s src", "+s dst"]),
 ):  # fmt: skip

@@ -145,6 +145,7 @@ DCCP_TYPES: dict[str, int] = {
     "REQUEST": 0, "RESPONSE": 1, "DATA": 2, "ACK": 3, "DATAACK": 4, "CLOSEREQ": 5, "CLOSE": 6, "RESET": 7, "SYNC": 8,
     "SYNCACK": 9, "INVALID": 10,
 }  # fmt: skip
+_FIRST_INVALID = 10
 _FIXED_PART = {0: 4, 1: 12, 2: 0, 3: 8, 4: 8, 5: 8, 6: 8, 8: 8, 9: 8}
 """Bytes between the generic header and the options, by type (dccp_packet_hdr_len in linux/dccp.h); others have 12."""
 
@@ -152,7 +153,9 @@ _FIXED_PART = {0: 4, 1: 12, 2: 0, 3: 8, 4: 8, 5: 8, 6: 8, 8: 8, 9: 8}
 def compile_dccp(match: DccpMatch) -> Holds:
     """`-m dccp`."""
     types = match.types
-    numbers = frozenset(DCCP_TYPES[name] for name in types.value) if types is not None else frozenset()
+    numbers = {DCCP_TYPES[name] for name in types.value} if types is not None else set()
+    if _FIRST_INVALID in numbers:
+        numbers |= set(range(_FIRST_INVALID, 16))
 
     def test(skb: Skb) -> Answer:
         packet = skb.packet

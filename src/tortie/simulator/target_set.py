@@ -10,7 +10,7 @@ and mtype_del in ip_set_hash_gen.h, list_set_kadd in ip_set_list_set.c, the kadt
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tortie.net.address import IPFamily, Prefix, parse_address, parse_prefix, prefix_mask
 from tortie.net.error import InvalidInput
@@ -21,7 +21,7 @@ from tortie.simulator.answer import Doubt, DoubtKind
 from tortie.simulator.context import Context
 from tortie.simulator.ipset import SetIndex, option_number
 from tortie.simulator.match_set import LIST, fits, set_problem
-from tortie.simulator.set_lookup import CounterRule, Query, compile_query, decide, set_index
+from tortie.simulator.set_lookup import CounterRule, Query, compile_query, count, decide, set_index
 from tortie.simulator.skb import Skb
 
 Effect = Callable[[Skb], Doubt | None]
@@ -225,32 +225,61 @@ def _covers(one: Part, other: Part) -> bool:
 # --- map ---------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """One set to look the packet up in; `listed` is the list's own element for it."""
+
+    query: Query
+    listed: SetEntry | None = None
+
+
 def _map(target: SetTarget, context: Context) -> Effect:
-    """`--map-set`: takes the mark that the packet's element holds; priority and queue do not change its path."""
-    definition = _definition(target.name, context)
-    names = [target.name]
-    if definition.type == LIST:
-        names = [part.name for entry in definition.entries for part in entry.parts if isinstance(part, NamePart)]
-    lookups: list[Query | Doubt] = []
-    for name in names:
-        problem = set_problem(name, context)
-        if problem is not None:
-            lookups.append(Doubt(DoubtKind.UNKNOWN, problem))
-            continue
-        query = compile_query(name, _definition(name, context), target.sides, context)
-        if query is not None:
-            lookups.append(query)
+    """`--map-set`: takes the mark that the packet's element holds; priority and queue do not change its path.
+
+    A list counts in its own element for the member that has the packet, and a list with skbinfo gives its own mark.
+    """
+    lookups = _lookups(target, context)
+    options = _definition(target.name, context).options
 
     def run(skb: Skb) -> Doubt | None:
-        for query in lookups:
-            found = query if isinstance(query, Doubt) else decide(query, skb, CounterRule())
+        for lookup in lookups:
+            found = lookup if isinstance(lookup, Doubt) else decide(lookup.query, skb, CounterRule())
             if isinstance(found, Doubt):
                 return found
-            if found is not None and not found.nomatch:
-                if target.map_mark:
-                    value, mask = found.skb_mark or (0, 0)
-                    skb.mark = skb.mark & ~mask & 0xFFFFFFFF ^ value
-                return None
+            if found is None or found.nomatch:
+                continue
+            assert isinstance(lookup, _Lookup)
+            if lookup.listed is not None:
+                found = _of_list(target.name, lookup.listed, found, skb)
+            if target.map_mark:
+                value, mask = found.skb_mark or (0, 0)
+                skb.mark = skb.mark & ~mask & 0xFFFFFFFF ^ value
+            return None
         return None
 
+    def _of_list(name: str, listed: SetEntry, found: SetEntry, skb: Skb) -> SetEntry:
+        now = set_index(skb, name).held(listed) or listed
+        if "counters" in options:
+            count(name, skb, now, CounterRule())
+        return now if "skbinfo" in options else found
+
     return run
+
+
+def _lookups(target: SetTarget, context: Context) -> list[_Lookup | Doubt]:
+    definition = _definition(target.name, context)
+    if definition.type != LIST:
+        query = compile_query(target.name, definition, target.sides, context)
+        return [_Lookup(query)] if query is not None else []
+    found: list[_Lookup | Doubt] = []
+    for entry in definition.entries:
+        part = entry.parts[0]
+        assert isinstance(part, NamePart)
+        problem = set_problem(part.name, context)
+        if problem is not None:
+            found.append(Doubt(DoubtKind.UNKNOWN, problem))
+            continue
+        query = compile_query(part.name, _definition(part.name, context), target.sides, context)
+        if query is not None:
+            found.append(_Lookup(query, entry))
+    return found
