@@ -30,7 +30,10 @@ from tests.kernel.routing.topology import draw_plan, draw_question
 from tests.requirement import missing_for_kernel
 from tortie.net.address import IPFamily
 
-pytestmark = pytest.mark.skipif(missing_for_kernel() is not None, reason=str(missing_for_kernel()))
+pytestmark = [
+    pytest.mark.skipif(missing_for_kernel() is not None, reason=str(missing_for_kernel())),
+    pytest.mark.timeout(1800),
+]
 
 NODES, QUESTIONS, PACKETS = 400, 1000, 400
 SEED: int | None = None
