@@ -1,8 +1,8 @@
 """A kernel as a value: tables of both back-ends and ip sets, changed by the text that the real tools read.
 
-It refuses what the real one refuses where plans could go wrong: rules that name a chain or set that is not there, chains that
-are in use or not empty, sets that are in use or of another type, edits at places that do not exist. A restore of a table is
-one step; each line of `ipset restore` is one. tests/contract holds it and the real kernel to one suite.
+It refuses what the real one refuses where plans could go wrong: rules that name a chain or set that is not there, chains
+that are in use or not empty, sets that are in use or of another type, edits at places that do not exist. A restore of a
+table is one step; each line of `ipset restore` is one. tests/contract holds it and the real kernel to one suite.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Reads the live node: iptables, ipset, iproute2, conntrack; the only code that needs root."""
+"""Reads the live node and carries out plans: iptables, ipset, iproute2, conntrack; the only code that needs root."""

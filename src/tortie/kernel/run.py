@@ -46,13 +46,21 @@ class Run(Protocol):
         ...
 
 
-def run_tool(command: Sequence[str]) -> Ran:
+class Feed(Protocol):
+    """How a tool is run that reads what it shall do."""
+
+    def __call__(self, command: Sequence[str], data: bytes = b"") -> Ran:
+        """Runs a command to its end with the data as its input; raises nothing."""
+        ...
+
+
+def run_tool(command: Sequence[str], data: bytes = b"") -> Ran:
     """Runs one tool to its end in the C locale, with the system's own folders searched as well."""
     path = os.pathsep.join([*os.environ.get("PATH", "/usr/bin:/bin").split(os.pathsep), *_SYSTEM_PATHS])
     environment = {**os.environ, "PATH": path, "LC_ALL": "C"}
     try:
         done = subprocess.run(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment, timeout=TIMEOUT_S
+            command, input=data, capture_output=True, check=False, env=environment, timeout=TIMEOUT_S
         )
     except FileNotFoundError:
         return Ran(_MISSING)

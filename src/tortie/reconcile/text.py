@@ -28,6 +28,7 @@ from tortie.reconcile.step import (
     ReplaceRule,
     SetCommand,
     SetEdit,
+    Step,
     SwapSets,
     TableEdit,
 )
@@ -94,6 +95,12 @@ def ipset_line(command: SetCommand) -> str:
             assert_never(command)
 
 
-def describe_table(edit: TableEdit) -> str:
-    """Which table of which family and back-end an edit changes: `IPv4 filter (nft)`."""
-    return f"IPv{edit.family.value} {edit.table.value} ({edit.backend.value})"
+def describe_step(step: Step) -> str:
+    """A step in a line: `IPv4 filter (nft): -D FORWARD …`, with how much more there is of it."""
+    if isinstance(step, SetEdit):
+        lines, place = [ipset_line(command) for command in step.commands], "ipset"
+    else:
+        lines = list(restore_lines(step))[1:-1]
+        place = f"IPv{step.family.value} {step.table.value} ({step.backend.value})"
+    more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
+    return f"{place}: {lines[0]}{more}"

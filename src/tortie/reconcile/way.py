@@ -1,8 +1,9 @@
 """Ways that stay though the rules that make them change: from one interface, or one mark, to one chain.
 
 A tree of gotos sorts packets to the chain of their endpoint. When an endpoint comes the tree may be cut differently, and
-then nearly all of its rules change while nearly every packet ends up where it did. `lasting_ways` finds for which interfaces
-and marks two versions of a list of rules lead to the same chain by gotos alone; for those a changed tree is no change.
+then nearly all of its rules change while nearly every packet ends up where it did. `lasting_ways` finds for which
+interfaces and marks two versions of a list of rules lead to the same chain by gotos alone; for those a changed tree is no
+change.
 """
 
 from __future__ import annotations
