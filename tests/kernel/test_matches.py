@@ -47,12 +47,12 @@ def ask(node: KernelNode, case: Case) -> list[Result]:
 
 @pytest.fixture(scope="module", params=Backend, ids=lambda backend: backend.value)
 def node(request: pytest.FixtureRequest) -> Iterator[KernelNode]:
-    made = _node(request.param)
+    made = node_of(request.param)
     yield made
     made.close()
 
 
-def _node(backend: Backend) -> KernelNode:
+def node_of(backend: Backend) -> KernelNode:
     made = KernelNode(TOPOLOGY, backend)
     made.namespace.write_sysctls((f"net/ipv4/conf/{name}/rp_filter", "0") for name in ("e0", "e1"))
     return made
@@ -80,7 +80,7 @@ def record() -> None:
     release = ".".join(os.uname().release.split(".")[:2])
     answers: dict[str, dict[str, object]] = {}
     for backend in Backend:
-        node = _node(backend)
+        node = node_of(backend)
         for case in _cases(backend):
             answers.setdefault(case.name, {})[backend.value] = to_record(case, ask(node, case))
         node.close()
