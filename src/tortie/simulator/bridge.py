@@ -45,7 +45,7 @@ def receive_frame(run: Run, skb: Skb, node: FamilyNode, bridge: Link, mac_destin
         _note(run, skb, "bridged without meeting any table: bridge netfilter is off")
         return Arrived(Disposition.FORWARDED, Egress(_other_port(node, bridge, port) or bridge.name, skb.packet, skb.mark))
     skb.phys_in = port
-    refuse_headers(skb)
+    refuse_headers(skb, node)
     before = skb.packet.dst
     node.run_hook(run, skb, Hook.PREROUTING)
     if skb.packet.dst != before:

@@ -56,7 +56,7 @@ class Arrived:
 
 def enter(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     """A packet that came in by `skb.in_iface`: PREROUTING, routing, and on."""
-    refuse_headers(skb)
+    refuse_headers(skb, node)
     node.run_hook(run, skb, Hook.PREROUTING)
     return route_in(run, skb, node)
 
@@ -78,7 +78,7 @@ def route_in(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     return forward(run, skb, node)
 
 
-def refuse_headers(skb: Skb) -> None:
+def refuse_headers(skb: Skb, node: FamilyNode) -> None:
     """Packets no table ever sees (spec: netfilter 2.1; ip6_rcv_core in net/ipv6/ip6_input.c)."""
     packet = skb.packet
     why = None
@@ -97,6 +97,9 @@ def refuse_headers(skb: Skb) -> None:
             why = "a multicast address of this scope may not come from outside"
     if why is not None:
         raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, why))
+    refusal = node.router.refuse_arrival(packet, skb.in_iface or "", frame_type=skb.frame_type or "unicast")
+    if refusal is not None:
+        raise refused_input(refusal)
 
 
 def _passes_hop_by_hop(packet: Packet) -> bool:

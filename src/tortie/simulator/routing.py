@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tortie.net.address import IPFamily
 from tortie.simulator.answer import DoubtKind
 from tortie.simulator.choice import Choice
 from tortie.simulator.device import LOOPBACK
 from tortie.simulator.route import RouteDecision, RouteKind, Router
 from tortie.simulator.run import Ended, Run
 from tortie.simulator.skb import Skb
-from tortie.simulator.source_address import needs_device
 from tortie.simulator.trace import Cause, DecidedBy, Disposition, RouteStep, Verdict
 
 DELIVERED_KINDS = frozenset({RouteKind.LOCAL, RouteKind.BROADCAST, RouteKind.MULTICAST})
@@ -63,38 +61,34 @@ def without_routes(run: Run, skb: Skb, router: Router, decisions: tuple[RouteDec
 
 def reroute(run: Run, skb: Skb, router: Router, why: str) -> None:
     """Routes a local packet again (spec: netfilter 2.5); raises `Ended` when there is no way for it now."""
-    decision = choose_route(run, skb, route_local_packet(run, skb, router, again=True), f"re-route: {why}")
+    found = router.route_again(
+        skb.packet,
+        mark=skb.mark,
+        uid=skb.socket.uid if skb.socket is not None else None,
+        bound_iface=skb.bound_iface,
+        iface=skb.route.iface if skb.route is not None else None,
+    )
+    decision = choose_route(run, skb, without_routes(run, skb, router, found), f"re-route: {why}")
     if decision.kind not in _PASSING:
         raise refused_output(decision)
     skb.route = decision
 
 
-def route_local_packet(run: Run, skb: Skb, router: Router, *, again: bool = False) -> tuple[RouteDecision, ...]:
-    """The ways for a packet that the node sends, with what its socket and mark say.
-
-    Asked `again`, the kernel looks at neither protocol nor ports (ip_route_me_harder, ip6_route_me_harder).
-    """
+def route_local_packet(run: Run, skb: Skb, router: Router) -> tuple[RouteDecision, ...]:
+    """The ways for a packet that the node sends, with what its socket and mark say."""
     packet = skb.packet
     found = router.route_output(
         packet.dst,
         packet.src,
         mark=skb.mark,
         tos=packet.tos,
-        out_iface=skb.bound_iface or _strict_device(skb, again=again),
+        out_iface=skb.bound_iface,
         uid=skb.socket.uid if skb.socket is not None else None,
-        proto=0 if again else packet.proto,
-        sport=0 if again else packet.sport,
-        dport=0 if again else packet.dport,
+        proto=packet.proto,
+        sport=packet.sport,
+        dport=packet.dport,
     )
     return without_routes(run, skb, router, found)
-
-
-def _strict_device(skb: Skb, *, again: bool) -> str | None:
-    """An IPv6 destination that only means something on a link stays on the link it was routed to (ip6_route_me_harder)."""
-    packet = skb.packet
-    if not again or packet.family is not IPFamily.V6 or skb.route is None:
-        return None
-    return skb.route.iface if packet.dst != 1 and needs_device(packet.dst) else None
 
 
 def passes(decision: RouteDecision) -> bool:
