@@ -97,7 +97,8 @@ def _changed(draw: st.DrawFn, group: list[str]) -> list[str]:
 # --- what the tools read as something else ------------------------------------------------------------------------
 
 _MISREAD: dict[str, str] = {
-    r"-j=? ?SET .*! ": "the SET target takes a `!` before its options and ignores it",
+    r"(-j|--ju?m?p?)[ =]SET .*! ": "the SET target takes a `!` before its options and ignores it",
+    r"--limit \S*[^\w/]": "a rate is read up to the first strange character",
     r"(--(add|del|map)-set|--exist|--timeout|--map-).*\1": "the SET target takes its options twice",
     r"--update-(counters .*--update-counters|subcounters .*--update-subcounters)": "the set match takes these twice",
     r"--he\w* ": "the beginning of --help prints the help",

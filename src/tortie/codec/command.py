@@ -189,28 +189,30 @@ def _kept_test(test: Test[Any] | None) -> Test[Any] | None:
 
 
 def _merged(matches: Iterable[Match]) -> tuple[Match, ...]:
-    """Several tcp or udp matches with different tests as the one match that nft prints for them."""
+    """Several tcp or udp matches that do not contradict each other as the one match that nft prints for them.
+
+    Where they do, nft 1.8.9 forgets to print one of them; here both stay.
+    """
     found: list[Match] = []
     for match in matches:
-        if is_native(match) and match != type(match)():
-            for place, earlier in enumerate(found):
-                if (
-                    type(earlier) is type(match)
-                    and is_native(earlier)
-                    and earlier != type(match)()
-                    and not _given(earlier) & _given(match)
-                ):
-                    found[place] = replace(earlier, **{name: getattr(match, name) for name in _given(match)})
-                    break
-            else:
-                found.append(match)
-        else:
+        place = next((place for place, earlier in enumerate(found) if _agree(earlier, match)), None)
+        if place is None:
             found.append(match)
+        else:
+            found[place] = replace(found[place], **_given(match))
     return tuple(found)
 
 
-def _given(match: Match) -> set[str]:
-    return {item.name for item in fields(match) if getattr(match, item.name) is not None}
+def _agree(earlier: Match, match: Match) -> bool:
+    if type(earlier) is not type(match) or not (is_native(earlier) and is_native(match)):
+        return False
+    first, second = _given(earlier), _given(match)
+    return bool(first and second) and all(first[name] == second[name] for name in first.keys() & second.keys())
+
+
+def _given(match: Match) -> dict[str, Any]:
+    """The tests of a match that are given, by field."""
+    return {item.name: value for item in fields(match) if (value := getattr(match, item.name)) is not None}
 
 
 _LEGACY_NFLOG_PREFIX = 63
