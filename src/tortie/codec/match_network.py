@@ -1,14 +1,12 @@
-"""Option tables of the matches on layers 3 and 2, on packet bytes, and on IPv6 extension headers.
+"""Option tables of the matches on layers 3 and 2, devices, routes and IPsec policies.
 
 Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: netfilter 7.3, 9.5).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from tortie.codec.extension import Extension, Given, fill_fields, format_option, plain, test, unprinted, whole
 from tortie.codec.kind import (
@@ -16,49 +14,34 @@ from tortie.codec.kind import (
     HOST_MASK,
     INTERFACE,
     MAC,
-    PREFIX,
     RAW,
     Kind,
     number,
     number_range,
-    read_host,
     read_number,
     words_of,
 )
 from tortie.codec.match_transport import V4, V6
-from tortie.codec.words import quote_always
-from tortie.net.address import IPFamily, format_address
+from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
 from tortie.netfilter.match import (
     AddrtypeMatch,
-    BpfMatch,
     Compare,
     DevgroupMatch,
     DscpMatch,
     EcnMatch,
-    Eui64Match,
-    FragMatch,
     HlMatch,
-    IntRange,
     IprangeMatch,
-    Ipv6headerMatch,
     LengthMatch,
     MacMatch,
-    OptionsMatch,
     PhysdevMatch,
     PkttypeMatch,
     PolicyElement,
     PolicyMatch,
     RealmMatch,
     RpfilterMatch,
-    RtMatch,
-    SrhMatch,
-    StringMatch,
-    Test,
     TosMatch,
     TtlMatch,
-    U32Match,
-    U32Test,
 )
 
 _LENGTH = Extension("length", LengthMatch, (whole("length", number_range(65535), "length"),))
@@ -135,6 +118,7 @@ _ECN = Extension(
     (test("ecn-tcp-ece", None, "ece"), test("ecn-tcp-cwr", None, "cwr"), test("ecn-ip-ect", number(0, 3), "ect")),
     one_of=("ece", "cwr", "ect"),
 )
+
 
 # --- addresses and devices ----------------------------------------------------------------------------------------
 
@@ -241,6 +225,7 @@ _DEVGROUP = Extension(
 )
 _REALM = Extension("realm", RealmMatch, (whole("realm", _named_number("cosmos"), "value", "mask"),), families=V4)
 
+
 # --- policy -------------------------------------------------------------------------------------------------------
 
 _IPSEC_PROTOCOLS = {"ah": 51, "esp": 50, "ipcomp": 108}
@@ -329,313 +314,9 @@ _POLICY = Extension(
     take_apart=_take_apart_policy,
 )
 
-# --- packet bytes -------------------------------------------------------------------------------------------------
-
-_U32_OPERATION = re.compile(r"\s*(&|<<|>>|@)\s*(0[xX][0-9a-fA-F]+|\d+)")
-_U32_NUMBER = re.compile(r"\s*(0[xX][0-9a-fA-F]+|\d+)")
-
-
-_U32_LIMIT = 10
-"""Tests, and operators, locations and ranges of one test (linux/netfilter/xt_u32.h)."""
-
-
-def _read_u32(text: str, family: IPFamily) -> tuple[U32Test, ...]:
-    tests = tuple(_read_u32_test(part) for part in text.split("&&"))
-    if len(tests) > _U32_LIMIT:
-        raise InvalidInput(f"u32 has up to {_U32_LIMIT} tests")
-    return tests
-
-
-def _read_u32_test(text: str) -> U32Test:
-    location, equals, values = text.partition("=")
-    first = _U32_NUMBER.match(location)
-    if first is None or not equals:
-        raise InvalidInput(f"not a u32 test: {text!r}")
-    operations = []
-    position = first.end()
-    while (found := _U32_OPERATION.match(location, position)) is not None:
-        operations.append((found[1], read_number(found[2])))
-        position = found.end()
-    if location[position:].strip():
-        raise InvalidInput(f"not a u32 location: {location!r}")
-    ranges = []
-    for part in values.split(","):
-        low, joint, high = part.strip().partition(":")
-        bottom = read_number(low.strip())
-        ranges.append(IntRange(bottom, read_number(high.strip()) if joint else bottom))
-    if len(operations) >= _U32_LIMIT or len(ranges) > _U32_LIMIT:
-        raise InvalidInput(f"u32 has up to {_U32_LIMIT} numbers on each side of a test")
-    if any(sign in ("<<", ">>") and operand > 31 for sign, operand in operations):
-        raise InvalidInput(f"u32 shifts by up to 31 bits: {location!r}")
-    return U32Test(read_number(first[1]), tuple(operations), tuple(ranges))
-
-
-def _write_u32(tests: tuple[U32Test, ...], family: IPFamily) -> str:
-    return quote_always("&&".join(_write_u32_test(item) for item in tests))
-
-
-def _write_u32_test(item: U32Test) -> str:
-    operations = "".join(f"{sign}{operand:#x}" for sign, operand in item.operations)
-    values = ",".join(
-        f"{part.low:#x}" if part.low == part.high else f"{part.low:#x}:{part.high:#x}" for part in item.ranges
-    )
-    return f"{item.offset:#x}{operations}={values}"
-
-
-_U32 = Extension("u32", U32Match, (whole("u32", Kind(_read_u32, _write_u32), "tests"),))
-
-
-def _read_bytecode(text: str, family: IPFamily) -> tuple[tuple[int, int, int, int], ...]:
-    count_text, _, rest = text.partition(",")
-    lines = [line.split() for line in rest.rstrip(",").split(",")] if rest else []
-    if read_number(count_text, 1, 64) != len(lines) or any(len(line) != 4 for line in lines):
-        raise InvalidInput(f"not BPF bytecode: {text!r}")
-    code = [tuple(read_number(word) for word in line) for line in lines]
-    return tuple((line[0], line[1], line[2], line[3]) for line in code)
-
-
-def _write_bytecode(program: tuple[tuple[int, int, int, int], ...], family: IPFamily) -> str:
-    return f'"{len(program)},{",".join(" ".join(map(str, line)) for line in program)}"'
-
-
-_BPF = Extension(
-    "bpf",
-    BpfMatch,
-    one_of=("program", "pinned"),
-    options=(plain("bytecode", Kind(_read_bytecode, _write_bytecode), "program"), plain("object-pinned", RAW, "pinned")),
-)
-
-_HEX_PART = re.compile(r"\|([^|]*)\||\\(.)|([^|\\])", re.DOTALL)
-
-
-def _read_hex_string(text: str) -> bytes:
-    found = bytearray()
-    if _HEX_PART.sub("", text):
-        raise InvalidInput(f"a hex block does not end: {text!r}")
-    for part in _HEX_PART.finditer(text):
-        digits, escaped, char = part.groups()
-        if digits is not None:
-            try:
-                found += bytes.fromhex(digits)
-            except ValueError:
-                raise InvalidInput(f"not hexadecimal: {digits!r}") from None
-        else:
-            found += (escaped or char).encode("utf-8", "surrogateescape")
-    return bytes(found)
-
-
-def _build_string(given: Sequence[Given], family: IPFamily) -> StringMatch:
-    filled: dict[str, object] = {}
-    for item in given:
-        name = item.option.name
-        if name in ("string", "hex-string"):
-            if "pattern" in filled:
-                raise InvalidInput("string takes --string or --hex-string once")
-            raw = item.argument.encode("utf-8", "surrogateescape")
-            filled["pattern"] = raw if name == "string" else _read_hex_string(item.argument)
-            filled["inverted"] = item.inverted
-        else:
-            fill_fields(filled, item, family)
-    if "pattern" not in filled or "algorithm" not in filled:
-        raise InvalidInput("string needs --algo and --string or --hex-string")
-    pattern = filled["pattern"]
-    if isinstance(pattern, bytes) and not 1 <= len(pattern) <= 128:
-        raise InvalidInput("string's pattern must have 1 to 128 bytes")
-    found = StringMatch(**filled)  # type: ignore[arg-type]
-    if found.start > found.end:
-        raise InvalidInput("string's --from lies behind --to")
-    return found
-
-
-def _take_apart_string(value: StringMatch, family: IPFamily) -> Iterable[str | None]:
-    bang = "! " if value.inverted else ""
-    if any(not 32 <= byte < 127 for byte in value.pattern) or value.pattern.endswith(b"\\"):
-        yield f'{bang}--hex-string "|{value.pattern.hex()}|"'
-    else:
-        text = value.pattern.decode("ascii").replace("\\", "\\\\").replace('"', '\\"')
-        yield f'{bang}--string "{text}"'
-    yield f"--algo {value.algorithm}"
-    yield f"--from {value.start}" if value.start else None
-    yield f"--to {value.end}" if value.end != 65535 else None
-    yield "--icase" if value.ignore_case else None
-
-
-_STRING = Extension(
-    "string",
-    StringMatch,
-    (
-        whole("string", RAW, "pattern"),
-        whole("hex-string", RAW, "pattern"),
-        plain("algo", words_of("bm", "kmp", "fsm"), "algorithm"),
-        plain("from", number(0, 65535), "start"),
-        plain("to", number(0, 65535), "end"),
-        plain("icase", None, "ignore_case"),
-    ),
-    build=_build_string,
-    take_apart=_take_apart_string,
-)
-
-# --- IPv6 extension headers ---------------------------------------------------------------------------------------
-
-
-def _build_frag(given: Sequence[Given], family: IPFamily) -> FragMatch:
-    filled: dict[str, Any] = {}
-    for item in given:
-        fill_fields(filled, item, family)
-    if "more" in filled and "last" in filled:
-        raise InvalidInput("frag takes one of --fragmore and --fraglast")
-    return FragMatch(**filled)
-
-
-_FRAG = Extension(
-    "frag",
-    FragMatch,
-    (
-        test("fragid", number_range(0xFFFFFFFF, vacuous=True), "id"),
-        test("fraglen", number(), "length"),
-        plain("fragres", None, "reserved"),
-        plain("fragfirst", None, "first"),
-        plain("fragmore", None, "more"),
-        plain("fraglast", None, "last"),
-    ),
-    families=V6,
-    build=_build_frag,
-)
-
-
-def _read_header_options(text: str, family: IPFamily) -> tuple[tuple[int, int | None], ...]:
-    found: list[tuple[int, int | None]] = []
-    for part in text.split(","):
-        kind, joint, length = part.partition(":")
-        size = read_number(length, 0, 255) if joint else None
-        option = read_number(kind, 0, 255)
-        if option == 0 and joint:
-            raise InvalidInput("the option Pad1 has no length")
-        found.append((option, None if size == 255 else size))
-    if len(found) > 16:
-        raise InvalidInput(f"too many header options: {len(found)}, 16 at most")
-    return tuple(found)
-
-
-def _write_header_options(value: tuple[tuple[int, int | None], ...], family: IPFamily) -> str:
-    return ",".join(str(kind) if length is None else f"{kind}:{length}" for kind, length in value)
-
-
-def _options_extension(name: str) -> Extension:
-    return Extension(
-        name,
-        OptionsMatch,
-        (
-            test(f"{name}-len", number(), "length"),
-            plain(f"{name}-opts", Kind(_read_header_options, _write_header_options), "options"),
-        ),
-        families=V6,
-        constants={"header": name},
-    )
-
-
-def _read_addresses(text: str, family: IPFamily) -> tuple[int, ...]:
-    return tuple(read_host(part, family) for part in text.split(","))
-
-
-_ADDRESSES = Kind(_read_addresses, lambda value, family: ",".join(format_address(family, item) for item in value))
-
-
-def _build_rt(given: Sequence[Given], family: IPFamily) -> RtMatch:
-    filled: dict[str, Any] = {}
-    for item in given:
-        if item.option.name.startswith("rt-0-") and filled.get("type") != Test(0):
-            raise InvalidInput(f"rt takes --{item.option.name} only behind --rt-type 0")
-        fill_fields(filled, item, family)
-        if item.option.name == "rt-0-not-strict" and "addresses" not in filled:
-            raise InvalidInput("rt takes --rt-0-not-strict only behind --rt-0-addrs")
-    return RtMatch(**filled)
-
-
-_RT = Extension(
-    "rt",
-    RtMatch,
-    (
-        test("rt-type", number(), "type"),
-        test("rt-segsleft", number_range(0xFFFFFFFF, vacuous=True), "segments_left"),
-        test("rt-len", number(), "length"),
-        plain("rt-0-res", None, "reserved"),
-        plain("rt-0-addrs", _ADDRESSES, "addresses"),
-        plain("rt-0-not-strict", None, "not_strict"),
-    ),
-    families=V6,
-    build=_build_rt,
-)
-
-_HEADER_NAMES = {
-    "hop": "hop-by-hop", "dst": "ipv6-opts", "route": "ipv6-route", "frag": "ipv6-frag", "auth": "ah", "esp": "esp",
-    "none": "ipv6-nonxt", "prot": "protocol",
-}  # fmt: skip
-_HEADER_NUMBERS = {
-    "0": "hop-by-hop", "43": "ipv6-route", "44": "ipv6-frag", "50": "esp", "51": "ah", "59": "ipv6-nonxt",
-    "60": "ipv6-opts", "255": "protocol",
-}  # fmt: skip
-_HEADERS = ("hop-by-hop", "ipv6-opts", "ipv6-route", "ipv6-frag", "ah", "esp", "ipv6-nonxt", "protocol")
-
-
-def _read_headers(text: str, family: IPFamily) -> tuple[str, ...]:
-    found = set()
-    for part in text.split(","):
-        name = _HEADER_NAMES.get(part) or _HEADER_NUMBERS.get(part) or part
-        if name not in _HEADERS:
-            raise InvalidInput(f"unknown IPv6 header: {part!r}")
-        found.add(name)
-    return tuple(name for name in _HEADERS if name in found)
-
-
-_IPV6HEADER = Extension(
-    "ipv6header",
-    Ipv6headerMatch,
-    (whole("header", Kind(_read_headers, lambda value, _: ",".join(value)), "headers"), plain("soft", None, "soft")),
-    families=V6,
-)
-_EUI64 = Extension("eui64", Eui64Match, families=V6)
-
-_SRH_STEMS = ("srh-hdr-len", "srh-segs-left", "srh-last-entry")
-_SRH_NUMBERS = tuple(f"{stem}-{compare}" for stem in _SRH_STEMS for compare in ("eq", "gt", "lt"))
-_SRH_NETS = ("srh-psid", "srh-nsid", "srh-lsid")
-_SRH_NAMES = ("srh-next-hdr", *_SRH_NUMBERS, "srh-tag", *_SRH_NETS)
-
-
-def _build_srh(given: Sequence[Given], family: IPFamily) -> SrhMatch:
-    found: dict[str, tuple[str, str, bool]] = {}
-    for item in given:
-        name, text = item.option.name, item.argument
-        if name in _SRH_NETS:
-            text = PREFIX.write(PREFIX.read(text, family), family)
-        elif name == "srh-next-hdr":
-            text = str(read_number(text, 0, 255))
-        else:
-            text = str(read_number(text, 0, 65535 if name == "srh-tag" else 255))
-        found[name] = (name, text, item.inverted)
-    for stem in _SRH_STEMS:
-        if len({found[name][1] for name in found if name.startswith(stem)}) > 1:
-            raise InvalidInput(f"srh keeps one number for all --{stem} tests")
-    return SrhMatch(tuple(found[name] for name in _SRH_NAMES if name in found))
-
-
-def _take_apart_srh(value: SrhMatch, family: IPFamily) -> Iterable[str | None]:
-    for name, text, inverted in value.options:
-        yield f"{'! ' if inverted else ''}--{name} {text}"
-
-
-_SRH = Extension(
-    "srh",
-    SrhMatch,
-    tuple(test(name, RAW, "options") for name in _SRH_NAMES),
-    families=V6,
-    build=_build_srh,
-    take_apart=_take_apart_srh,
-)
 
 NETWORK_MATCHES: tuple[Extension, ...] = (
     _LENGTH, _TTL, _HL, _TOS, _DSCP, _ECN, _IPRANGE, _MAC, _PKTTYPE, _ADDRTYPE, _RPFILTER, _PHYSDEV, _DEVGROUP, _REALM,
-    _POLICY, _U32, _BPF, _STRING, _FRAG, _options_extension("hbh"), _options_extension("dst"), _RT, _IPV6HEADER, _EUI64,
-    _SRH,
+    _POLICY,
 )  # fmt: skip
 """Every match on layers 3 and 2."""

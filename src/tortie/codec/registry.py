@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tortie.codec.extension import Extension
+from tortie.codec.match_bytes import BYTES_MATCHES
+from tortie.codec.match_history import HISTORY_MATCHES
+from tortie.codec.match_ipv6 import IPV6_MATCHES
 from tortie.codec.match_network import NETWORK_MATCHES
-from tortie.codec.match_state import MARK_AND_STATE_MATCHES
+from tortie.codec.match_state import STATE_MATCHES
 from tortie.codec.match_time import TIME
 from tortie.codec.match_transport import TRANSPORT_MATCHES
 from tortie.codec.target_table import TARGETS
@@ -14,7 +17,15 @@ from tortie.net.address import IPFamily
 from tortie.netfilter.match import OptionsMatch
 from tortie.netfilter.target import ConnmarkRestore, ConnmarkSave, PlainTarget
 
-_MATCHES = (*TRANSPORT_MATCHES, *NETWORK_MATCHES, *MARK_AND_STATE_MATCHES, TIME)
+_MATCHES = (
+    *TRANSPORT_MATCHES,
+    *NETWORK_MATCHES,
+    *BYTES_MATCHES,
+    *IPV6_MATCHES,
+    *STATE_MATCHES,
+    *HISTORY_MATCHES,
+    TIME,
+)
 
 
 def _by_name(extensions: tuple[Extension, ...]) -> dict[IPFamily, dict[str, Extension]]:

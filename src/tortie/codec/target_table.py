@@ -1,4 +1,4 @@
-"""Option tables of the targets.
+"""Option tables of the targets: verdicts, marks, logging, tracking, and all others gathered.
 
 Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: netfilter 6, 9.5).
 """
@@ -12,62 +12,44 @@ from tortie.codec.extension import Extension, Given, Option, fill_fields, format
 from tortie.codec.kind import (
     HOST,
     INTERFACE,
-    PREFIX,
     RAW,
     XMARK,
     Kind,
     number,
-    read_address,
     read_host,
     read_number,
     read_port,
     string,
     words_of,
 )
-from tortie.codec.match_network import DSCP_CLASS_KIND, DSCP_KIND, TOS_KIND
 from tortie.codec.match_state import SET_KIND
-from tortie.codec.match_transport import V4, V6
+from tortie.codec.target_header import HEADER_TARGETS
+from tortie.codec.target_nat import NAT_TARGETS
 from tortie.codec.target_plain import PLAIN_TARGETS
-from tortie.net.address import AddressMask, IPFamily, format_address
+from tortie.net.address import IPFamily, format_address
 from tortie.net.error import InvalidInput
-from tortie.netfilter.match import IntRange
 from tortie.netfilter.target import (
     Accept,
     AuditTarget,
-    ChecksumTarget,
-    ClassifyTarget,
     ConnmarkRestore,
     ConnmarkSave,
     ConnmarkSet,
     CtTarget,
-    Dnat,
     Drop,
-    DscpTarget,
-    EcnTarget,
-    HlTarget,
     Log,
     LogFlag,
     MarkTarget,
-    Masquerade,
-    NatRange,
-    Netmap,
     Nflog,
     Nfqueue,
     Notrack,
     Queue,
-    Redirect,
     Reject,
     Return,
     SetTarget,
-    Snat,
     SynproxyTarget,
-    TcpmssTarget,
-    TcpoptstripTarget,
     TeeTarget,
-    TosTarget,
     TproxyTarget,
     TraceTarget,
-    TtlTarget,
 )
 
 # --- marks --------------------------------------------------------------------------------------------------------
@@ -163,6 +145,7 @@ _CONNMARK = Extension(
     build=_build_connmark,
     take_apart=_take_apart_connmark,
 )
+
 
 # --- verdicts and logging -----------------------------------------------------------------------------------------
 
@@ -313,109 +296,6 @@ _NFQUEUE = Extension(
 )
 _AUDIT = Extension("AUDIT", AuditTarget, (plain("type", words_of("accept", "drop", "reject"), "type"),))
 
-# --- nat ----------------------------------------------------------------------------------------------------------
-
-
-def _read_port_range(text: str) -> tuple[int, int]:
-    """`port` or `low-high`; only a single port may be a service's name."""
-    low_text, dash, high_text = text.partition("-")
-    if not dash:
-        port = read_port(text)
-        return port, port
-    low, high = read_number(low_text, 0, 65535), read_number(high_text, 0, 65535)
-    if low > high:
-        raise InvalidInput(f"port range runs backwards: {text!r}")
-    return low, high
-
-
-def read_nat_range(text: str, family: IPFamily) -> NatRange:
-    """`[address[-address]][:port[-port[/base]]]`, addresses in brackets where IPv6 has a port; raises `InvalidInput`."""
-    addresses, ports = _split_nat_range(text, family)
-    filled: dict[str, int] = {}
-    if addresses:
-        low, dash, high = addresses.partition("-")
-        filled["low"] = read_address(low, family)
-        filled["high"] = read_address(high, family) if dash else filled["low"]
-    if ports is not None:
-        span, slash, base = ports.partition("/")
-        filled["low_port"], filled["high_port"] = _read_port_range(span)
-        if slash:
-            if "-" not in span:
-                raise InvalidInput(f"only a range of ports can be shifted: {text!r}")
-            filled["base_port"] = read_port(base)
-    if not filled or filled.get("base_port") == 0:
-        raise InvalidInput(f"not an address or port: {text!r}")
-    return NatRange(**filled)
-
-
-def _split_nat_range(text: str, family: IPFamily) -> tuple[str, str | None]:
-    """The addresses and what stands behind the colon, None when there is none."""
-    if text.startswith("[") and family is IPFamily.V6:
-        addresses, closing, rest = text[1:].partition("]")
-        if not closing or (rest and not rest.startswith(":")):
-            raise InvalidInput(f"not an address and port: {text!r}")
-        return addresses, rest[1:] if rest else None
-    if text.startswith(":") and (family is IPFamily.V4 or text.count(":") == 1):
-        return "", text[1:]
-    if family is IPFamily.V6:
-        return text, None
-    addresses, colon, ports = text.partition(":")
-    return addresses, ports if colon else None
-
-
-def write_nat_range(value: NatRange, family: IPFamily) -> str:
-    """A NAT range as printed."""
-    text = ""
-    if value.low is not None and value.high is not None:
-        text = format_address(family, value.low)
-        if value.high != value.low:
-            text += f"-{format_address(family, value.high)}"
-        if family is IPFamily.V6 and value.low_port is not None:
-            text = f"[{text}]"
-    if value.low_port is not None:
-        text += f":{value.low_port}"
-        if value.high_port != value.low_port:
-            text += f"-{value.high_port}"
-        if value.base_port is not None:
-            text += f"/{value.base_port}"
-    return text
-
-
-def _read_snat_range(text: str, family: IPFamily) -> NatRange:
-    found = read_nat_range(text, family)
-    if found.base_port is not None:
-        raise InvalidInput("SNAT cannot shift ports")
-    return found
-
-
-_SNAT_RANGE = Kind(_read_snat_range, write_nat_range)
-_NAT_RANGE = Kind(read_nat_range, write_nat_range)
-_RANDOM = plain("random", None, "random")
-_RANDOM_FULLY = plain("random-fully", None, "random_fully")
-_PERSISTENT = plain("persistent", None, "persistent")
-
-
-def _read_to_ports(text: str, family: IPFamily) -> IntRange:
-    return IntRange(*_read_port_range(text))
-
-
-_TO_PORTS = plain(
-    "to-ports",
-    Kind(_read_to_ports, lambda value, _: str(value.low) if value.low == value.high else f"{value.low}-{value.high}"),
-    "ports",
-)
-_SNAT = Extension("SNAT", Snat, (plain("to-source", _SNAT_RANGE, "range"), _RANDOM, _RANDOM_FULLY, _PERSISTENT))
-_DNAT = Extension("DNAT", Dnat, (plain("to-destination", _NAT_RANGE, "range"), _RANDOM, _PERSISTENT))
-_MASQUERADE = Extension("MASQUERADE", Masquerade, (_TO_PORTS, _RANDOM, _RANDOM_FULLY))
-_REDIRECT = Extension("REDIRECT", Redirect, (_TO_PORTS, _RANDOM))
-
-
-def _read_netmap(text: str, family: IPFamily) -> AddressMask:
-    found: AddressMask = PREFIX.read(text, family)
-    return AddressMask(family, found.value & found.mask, found.mask)
-
-
-_NETMAP = Extension("NETMAP", Netmap, (plain("to", Kind(_read_netmap, PREFIX.write), "net"),))
 
 # --- tracking -----------------------------------------------------------------------------------------------------
 
@@ -476,149 +356,6 @@ _CT = Extension(
     take_apart=_take_apart_ct,
 )
 
-# --- header changes -----------------------------------------------------------------------------------------------
-
-
-def _hop_target(name: str) -> tuple[Option, ...]:
-    return tuple(
-        plain(f"{name}-{what}", number(0 if what == "set" else 1, 255), "value", operation=what)
-        for what in ("set", "dec", "inc")
-    )
-
-
-_TTL = Extension("TTL", TtlTarget, _hop_target("ttl"), families=V4)
-_HL = Extension("HL", HlTarget, _hop_target("hl"), families=V6)
-
-
-def _tos_spelling(change: Callable[[int], tuple[int, int]]) -> Kind:
-    return Kind(lambda text, _: change(read_number(text, 0, 255)), TOS_KIND.write)
-
-
-_TOS = Extension(
-    "TOS",
-    TosTarget,
-    (
-        plain("set-tos", TOS_KIND, "value", "mask"),
-        Option("and-tos", _tos_spelling(lambda bits: (0, ~bits & 0xFF)), ("value", "mask"), printed=False),
-        Option("or-tos", _tos_spelling(lambda bits: (bits, bits)), ("value", "mask"), printed=False),
-        Option("xor-tos", _tos_spelling(lambda bits: (bits, 0)), ("value", "mask"), printed=False),
-    ),
-)
-_DSCP = Extension(
-    "DSCP",
-    DscpTarget,
-    (plain("set-dscp", DSCP_KIND, "value"), *unprinted(plain("", DSCP_CLASS_KIND, "value"), "set-dscp-class")),
-)
-_ECN_OPTIONS = (
-    plain("ecn-tcp-remove", None, "tcp_remove"),
-    plain("ecn-tcp-ece", number(0, 1), "ece"),
-    plain("ecn-tcp-cwr", number(0, 1), "cwr"),
-    plain("ecn-ip-ect", number(0, 3), "ect"),
-)
-
-
-def _build_ecn(given: Sequence[Given], family: IPFamily) -> EcnTarget:
-    filled: dict[str, Any] = {}
-    for item in given:
-        fill_fields(filled, item, family)
-    if not filled or ("tcp_remove" in filled and ("ece" in filled or "cwr" in filled)):
-        raise InvalidInput("ECN needs --ecn-tcp-remove, or bits to set")
-    return EcnTarget(tcp_remove=True) if "tcp_remove" in filled else EcnTarget(**filled)
-
-
-_ECN = Extension("ECN", EcnTarget, _ECN_OPTIONS, families=V4, build=_build_ecn)
-
-
-_LARGEST_MSS = {IPFamily.V4: 65535 - 20, IPFamily.V6: 65535 - 40}
-"""What TCPMSS takes: the largest packet less the IP header."""
-
-
-def _build_tcpmss(given: Sequence[Given], family: IPFamily) -> TcpmssTarget:
-    if len(given) != 1:
-        raise InvalidInput("TCPMSS needs one of --set-mss and --clamp-mss-to-pmtu")
-    item = given[0]
-    return TcpmssTarget(read_number(item.argument, 0, _LARGEST_MSS[family]) if item.option.name == "set-mss" else None)
-
-
-def _take_apart_tcpmss(value: TcpmssTarget, family: IPFamily) -> Iterable[str | None]:
-    yield "--clamp-mss-to-pmtu" if value.mss is None else f"--set-mss {value.mss}"
-
-
-_TCPMSS = Extension(
-    "TCPMSS",
-    TcpmssTarget,
-    (plain("set-mss", number(0, 65535), "mss"), plain("clamp-mss-to-pmtu", None)),
-    build=_build_tcpmss,
-    take_apart=_take_apart_tcpmss,
-)
-
-TCP_OPTION_NAMES = {"wscale": 3, "mss": 2, "sack-permitted": 4, "sack": 5, "timestamp": 8, "md5": 19}
-"""TCP options that `TCPOPTSTRIP --strip-options` knows by name."""
-
-
-def _read_strip(text: str, family: IPFamily) -> tuple[int, ...]:
-    found = set()
-    for part in text.split(","):
-        option = TCP_OPTION_NAMES.get(part)
-        found.add(read_number(part, 2, 255) if option is None else option)
-    return tuple(sorted(found))
-
-
-_STRIP_OPTIONS = plain("strip-options", Kind(_read_strip, lambda value, _: ",".join(map(str, value))), "options")
-
-
-def _build_tcpoptstrip(given: Sequence[Given], family: IPFamily) -> TcpoptstripTarget:
-    return TcpoptstripTarget(_read_strip(given[0].argument, family) if given else ())
-
-
-def _take_apart_tcpoptstrip(value: TcpoptstripTarget, family: IPFamily) -> Iterable[str | None]:
-    yield format_option(_STRIP_OPTIONS, value, family, {"options": ()})
-
-
-_TCPOPTSTRIP = Extension(
-    "TCPOPTSTRIP",
-    TcpoptstripTarget,
-    (_STRIP_OPTIONS,),
-    build=_build_tcpoptstrip,
-    take_apart=_take_apart_tcpoptstrip,
-)
-
-
-def _build_checksum(given: Sequence[Given], family: IPFamily) -> ChecksumTarget:
-    if not given:
-        raise InvalidInput("CHECKSUM needs --checksum-fill")
-    return ChecksumTarget()
-
-
-def _take_apart_checksum(value: ChecksumTarget, family: IPFamily) -> Iterable[str | None]:
-    yield "--checksum-fill"
-
-
-_CHECKSUM = Extension(
-    "CHECKSUM",
-    ChecksumTarget,
-    (plain("checksum-fill", None),),
-    build=_build_checksum,
-    take_apart=_take_apart_checksum,
-)
-
-
-def _read_class(text: str, family: IPFamily) -> tuple[int, int]:
-    major, colon, minor = text.partition(":")
-    try:
-        found = int(major, 16), int(minor, 16)
-    except ValueError:
-        raise InvalidInput(f"not a traffic class: {text!r}", remedy="write major:minor in hexadecimal") from None
-    if not colon or max(found) > 0xFFFFFFFF:
-        raise InvalidInput(f"not a traffic class: {text!r}", remedy="write major:minor in hexadecimal")
-    return found[0] & 0xFFFF, found[1] & 0xFFFF
-
-
-_CLASSIFY = Extension(
-    "CLASSIFY",
-    ClassifyTarget,
-    (plain("set-class", Kind(_read_class, lambda value, _: f"{value[0]:04x}:{value[1]:04x}"), "major", "minor"),),
-)
 
 # --- elsewhere ----------------------------------------------------------------------------------------------------
 
@@ -715,10 +452,16 @@ _SYNPROXY = Extension(
     take_apart=_take_apart_synproxy,
 )
 
+_VERDICTS: tuple[Extension, ...] = (
+    Extension("ACCEPT", Accept),
+    Extension("DROP", Drop),
+    Extension("RETURN", Return),
+    Extension("QUEUE", Queue),
+    Extension("NOTRACK", Notrack),
+    Extension("TRACE", TraceTarget),
+)
 TARGETS: tuple[Extension, ...] = (
-    Extension("ACCEPT", Accept), Extension("DROP", Drop), Extension("RETURN", Return), Extension("QUEUE", Queue),
-    _MARK, _CONNMARK, _REJECT, _SNAT, _DNAT, _MASQUERADE, _REDIRECT, _NETMAP, _LOG, _NFLOG, _NFQUEUE, _CT,
-    Extension("NOTRACK", Notrack), _TTL, _HL, _TOS, _DSCP, _ECN, _TCPMSS, _TCPOPTSTRIP, _CHECKSUM, _CLASSIFY, _TPROXY,
-    _TEE, _SET, Extension("TRACE", TraceTarget), _AUDIT, _SYNPROXY, *PLAIN_TARGETS,
+    *_VERDICTS, _MARK, _CONNMARK, _REJECT, *NAT_TARGETS, _LOG, _NFLOG, _NFQUEUE, _CT, *HEADER_TARGETS, _TPROXY,
+    _TEE, _SET, _AUDIT, _SYNPROXY, *PLAIN_TARGETS,
 )  # fmt: skip
 """Every target with a table of its own; a name that is none of these is a chain or unknown."""

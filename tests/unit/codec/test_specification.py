@@ -37,9 +37,10 @@ def test_what_getopt_reads_is_read(text: str, printed: str) -> None:
 REFUSED = [
     "--dport 80", "--dport 80 -p tcp", "-p tcp --s 80", "-p tcp --dport", "-p tcp --dport 1 --dport 2", "-m nosuch",
     "-j ACCEPT -j DROP", "-j DROP -g x", "-s 1.1.1.1 -s 2.2.2.2", "! ! -s 1.1.1.1", "-s 1.1.1.1 !", "! -j DROP",
-    "! -m mark", "-s ! 1.1.1.1", "foo", "-", "-ptcp", "--proto=tcp", "-jDROP", "-j DROP -x", "-j DROP --nosuch", "-p tcp --syn=1",
-    "-m mark -m connmark --mark 5", "-m multiport --dports 80 -p tcp", "! -s 1.1.1.1,2.2.2.2",
-    "-p tcp --tcp-flags SYN -j x", "-6", "-t nat", "-A INPUT", "-c 5", "-i ", "-q", "-p any", "! -p all", "-m conntrack --ct 1", "-m ipv6-icmp",
+    "! -m mark", "-s ! 1.1.1.1", "foo", "-", "-ptcp", "--proto=tcp", "-jDROP", "-j DROP -x", "-j DROP --nosuch",
+    "-p tcp --syn=1", "-m mark -m connmark --mark 5", "-m multiport --dports 80 -p tcp", "! -s 1.1.1.1,2.2.2.2",
+    "-p tcp --tcp-flags SYN -j x", "-6", "-t nat", "-A INPUT", "-c 5", "-i ", "-q", "-p any", "! -p all",
+    "-m conntrack --ct 1", "-m ipv6-icmp",
 ]  # fmt: skip
 
 
