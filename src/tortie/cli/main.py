@@ -66,6 +66,9 @@ class CommandGroup(click.Group):
             sys.stdout.flush()
         except InvalidInput as error:
             raise BadInput(str(error)) from None
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx is not None else "tortie"
+            raise BadInput(f"{error.format_message()} (see {path} --help)") from None
         except KeyboardInterrupt:
             click.echo("", err=True)
             ctx.exit(EXIT_INTERRUPTED)

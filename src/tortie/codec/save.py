@@ -164,7 +164,7 @@ class _Parser:
         if table is None:
             raise self._problem(f"unknown table {name!r}", f"tables are {', '.join(_TABLES)}")
         if table in self.tables:
-            raise self._problem(f"table {name} comes twice", "give one dump of one back-end; split_dumps takes them apart")
+            raise self._problem(f"table {name} comes twice", "give one dump of one back-end")
         self.before = self._take_comments()
         self.table = OpenTable(table)
 

@@ -143,3 +143,20 @@ def test_a_name_that_the_terminal_cannot_show_is_written_all_the_same() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
     assert (found.returncode, found.stdout, found.stderr) == (0, b"\\xb7\\udcff\n", b"")
+
+
+WRONG_WORDS = {
+    "an unknown command": (["trece"], "tortie: No such command 'trece'"),
+    "an unknown option of a command": (["trace", "--nonsense"], "tortie: No such option '--nonsense'"),
+    "an option without its value": (["trace", "-i"], "tortie: Option '-i' requires an argument"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_WORDS)
+def test_wrong_words_are_one_line(name: str) -> None:
+    words, expected = WRONG_WORDS[name]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(expected)
+    assert result.stderr.count("\n") == 1
+    assert "--help)" in result.stderr
