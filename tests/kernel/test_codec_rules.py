@@ -267,3 +267,22 @@ def test_comments_of_any_content_come_back(tools: Tools) -> None:
     assert format_save(parsed) == saved
     found = [rule.matches[0] for rule in parsed.ruleset.tables[TableName.FILTER].chains["INPUT"].rules]
     assert [getattr(match, "text", None) for match in found] == comments
+
+
+def test_rate_estimators_come_back(tools: Tools) -> None:
+    estimators = [
+        f"-j RATEEST --rateest-name {name} --rateest-interval 250.0ms --rateest-ewmalog 1.0s" for name in ("r1", "r2")
+    ]
+    matches = [
+        "--rateest r1 --rateest-gt --rateest-bps 1000Kbit",
+        "--rateest r1 ! --rateest-lt --rateest-pps 5",
+        "--rateest1 r1 --rateest-lt --rateest-bps --rateest2 r2",
+        "--rateest-delta --rateest1 r1 --rateest-bps1 1000Kbit --rateest-gt --rateest-bps2 2000Kbit --rateest2 r2",
+    ]
+    texts = [*estimators, *(f"-m rateest {text} -j DROP" for text in matches)]
+    assert tools.restore(restore_text(TableName.MANGLE, "FORWARD", texts)) is None
+    saved = tools.save("mangle")
+    assert _rules_of(saved, "FORWARD") == texts
+    parsed = parse_save(saved, tools.family)
+    assert format_save(parsed) == saved
+    assert not any(_is_opaque(rule) for rule in parsed.ruleset.tables[TableName.MANGLE].chains["FORWARD"].rules)

@@ -304,6 +304,8 @@ class _LineReader:
     def _load_match(self, name: str) -> None:
         name = _MATCH_ALIASES.get(name, name)
         extension = MATCH_EXTENSIONS[self.line.family].get(name)
+        if name == "rateest":
+            raise InvalidInput("rateest is read only as iptables-save prints it")
         if extension is None:
             raise InvalidInput(f"unknown match {name!r}")
         self.line.matches.append(Loaded(extension))
