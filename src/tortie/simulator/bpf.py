@@ -16,7 +16,7 @@ from tortie.net.node import Link
 from tortie.net.wire import format_packet
 from tortie.simulator.answer import Answer, Doubt, DoubtKind
 from tortie.simulator.link_layer import link_named
-from tortie.simulator.skb import Skb
+from tortie.simulator.skb import LOOPED_FRAME, Skb
 
 Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, constant."""
@@ -25,7 +25,7 @@ _MASK32 = 0xFFFFFFFF
 _AD_OFFSET = 0xFFFFF000
 _NET_OFFSET = 0xFFF00000
 _LINK_OFFSET = 0xFFE00000
-_FRAME_TYPES = {"unicast": 0, "broadcast": 1, "multicast": 2}
+_FRAME_TYPES = {"unicast": 0, "broadcast": 1, "multicast": 2, LOOPED_FRAME: 5}
 _ETHERTYPE = {IPFamily.V4: 0x0800, IPFamily.V6: 0x86DD}
 _PROTOCOL, _PKTTYPE, _IFINDEX, _MARK, _XOR_X = 0, 4, 8, 20, 40
 

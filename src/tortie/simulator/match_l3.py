@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tortie.net.address import AddressRange, format_address
+from tortie.net.address import AddressRange, IPFamily, format_address
 from tortie.net.packet import Packet
 from tortie.netfilter.match import (
     Compare,
@@ -30,7 +30,7 @@ from tortie.simulator.context import Context
 from tortie.simulator.ipv6_header import unguarded_bytes
 from tortie.simulator.link_layer import frame_source, link_named
 from tortie.simulator.match_header import Holds
-from tortie.simulator.skb import Skb
+from tortie.simulator.skb import LOOPED_FRAME, Skb
 
 _ECE, _CWR = 64, 128
 _TCP_HEADER = 20
@@ -186,15 +186,24 @@ def compile_pkttype(match: PkttypeMatch) -> Holds:
     doubt = Doubt(DoubtKind.UNKNOWN, f"the frame is {'not ' if inverted else ''}{kind}")
 
     def test(skb: Skb) -> Answer:
-        seen = skb.frame_type
+        seen = seen_frame_type(skb)
         return doubt if seen is None else (seen == kind) is not inverted
 
     return test
 
 
+def seen_frame_type(skb: Skb) -> str | None:
+    """The type that rules see: a looped copy has its destination's (pkttype_mt)."""
+    if skb.frame_type != LOOPED_FRAME:
+        return skb.frame_type
+    packet = skb.packet
+    multicast = packet.dst >> 28 == 0xE if packet.family is IPFamily.V4 else packet.dst >> 120 == 0xFF
+    return "multicast" if multicast else "broadcast"
+
+
 def explain_pkttype(match: PkttypeMatch, skb: Skb) -> str:
     """Why `-m pkttype` missed."""
-    return f"the frame is {skb.frame_type}" + ("" if match.inverted else f", not {match.type}")
+    return f"the frame is {seen_frame_type(skb)}" + ("" if match.inverted else f", not {match.type}")
 
 
 # --- devices -----------------------------------------------------------------------------------------------------

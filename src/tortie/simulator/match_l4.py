@@ -31,7 +31,7 @@ from tortie.netfilter.match import (
     Test,
     UdpMatch,
 )
-from tortie.simulator.answer import HOTDROP, Answer
+from tortie.simulator.answer import HOTDROP, Answer, Doubt, DoubtKind
 from tortie.simulator.context import Context
 from tortie.simulator.ipv6_header import is_later_fragment, transport_bytes, unguarded_bytes
 from tortie.simulator.match_header import Holds, always, range_text
@@ -83,7 +83,7 @@ def compile_udp(match: UdpMatch, context: Context) -> Holds:
     """`-m udp`."""
     check = _all(_port_checks(match.source_ports, match.destination_ports))
     if context.backend is Backend.NFT and _tests_ports(match):
-        return _native(_native_ports(match), _bytes_needed(match))
+        return _native_pair(match, []) or _native(_native_ports(match), _bytes_needed(match))
     return _quick_or(check, lambda packet: False if is_later_fragment(packet) else HOTDROP)
 
 
@@ -96,11 +96,44 @@ def _quick_or(check: Check, slow: Callable[[Packet], Answer]) -> Holds:
 
 
 def _native_tcp(match: TcpMatch) -> Holds:
-    checks = _native_ports(match)
     flags = match.flags
     if flags is None or flags == Test(TcpFlagsTest(0, 0)):
-        return _native(checks, _bytes_needed(match))
-    return _native([*checks, _flags_check(flags)], _FLAGS_AT + 1)
+        return _native_pair(match, []) or _native(_native_ports(match), _bytes_needed(match))
+    check = _flags_check(flags)
+    return _native_pair(match, [check]) or _native([*_native_ports(match), check], _FLAGS_AT + 1)
+
+
+def _native_pair(match: TcpMatch | UdpMatch, others: list[Check]) -> Holds | None:
+    """The test for two single ports, both inverted, where Tortie cannot tell how the rule was loaded; None for all others.
+
+    iptables-nft 1.8.9 makes one test of both ports, so that the rule excludes only packets with both (add_nft_tcpudp in
+    iptables/nft.c; seen on Linux 6.18). Read as it is written the rule excludes packets with either.
+    """
+    source, destination = match.source_ports, match.destination_ports
+    if source is None or destination is None or not (source.inverted and destination.inverted):
+        return None
+    sport, dport = source.value.low, destination.value.low
+    if not (sport and dport and sport == source.value.high and dport == destination.value.high):
+        return None
+    check, needed = _all(others), _FLAGS_AT + 1 if others else 4
+    doubt = Doubt(
+        DoubtKind.UNKNOWN,
+        f"the rule excludes only packets with both ports, {sport} and {dport}, as iptables 1.8.9 loads it",
+    )
+
+    def test(skb: Skb) -> Answer:
+        packet = skb.packet
+        if packet.transport is not None:
+            raw = unguarded_bytes(packet)
+            if len(raw) < needed:
+                return False
+            packet = _with_header(packet, raw)
+        hits = (packet.sport == sport) + (packet.dport == dport)
+        if hits == 2 or not check(packet):
+            return False
+        return doubt if hits else True
+
+    return test
 
 
 def _native_ports(match: TcpMatch | UdpMatch) -> list[Check]:

@@ -14,7 +14,7 @@ from tortie.simulator.answer import Answer, Doubt, DoubtKind
 from tortie.simulator.context import Context
 from tortie.simulator.match_header import Holds, doubtful
 from tortie.simulator.match_local import lacks_sysctls
-from tortie.simulator.skb import Skb
+from tortie.simulator.skb import LOOPED_FRAME, Skb
 
 _XFRM_SYSCTLS = "net.core.xfrm_"
 
@@ -72,11 +72,13 @@ def explain_addrtype(match: AddrtypeMatch, skb: Skb, context: Context) -> str:
 
 
 def compile_rpfilter(match: RpfilterMatch, context: Context) -> Holds:
-    """`-m rpfilter`."""
+    """`-m rpfilter`: the copy that the node hears of its own packet always passes, as what comes by lo does."""
     inverted = match.inverted
 
     def test(skb: Skb) -> Answer:
         why = f"the way back to the source {'does not lead' if inverted else 'leads'} out of the input interface"
+        if skb.frame_type == LOOPED_FRAME:
+            return not inverted
         if skb.in_iface is None:
             return Doubt(DoubtKind.UNKNOWN, why)
         answer = context.router.reverse_path(

@@ -34,7 +34,7 @@ from tortie.simulator.routing import (
     without_routes,
 )
 from tortie.simulator.run import Ended, Run
-from tortie.simulator.skb import Skb
+from tortie.simulator.skb import LOOPED_FRAME, Skb
 from tortie.simulator.trace import Cause, DecidedBy, Disposition, Egress, NoteStep, Verdict
 
 _TIME_EXCEEDED = {IPFamily.V4: (11, 0), IPFamily.V6: (3, 0)}
@@ -351,6 +351,7 @@ def _hear(run: Run, copy: Skb, node: FamilyNode) -> Arrived | None:
     if run.steps is not None:
         run.steps.append(NoteStep(None, f"a copy comes back in on {copy.out_iface}", copy.mark))
     copy.in_iface, copy.out_iface, copy.local_output = copy.out_iface, "", False
+    copy.frame_type = LOOPED_FRAME
     if _through_hook(run, copy, node, Hook.PREROUTING):
         try:
             return deliver(run, copy, node)

@@ -31,6 +31,10 @@ class Socket:
     """False for the kernel's own sockets (ICMP errors): they exist but have no owner (spec: netfilter 7.5)."""
 
 
+LOOPED_FRAME = "loopback"
+"""Frame type of the copy that the node hears of its own multicast or broadcast (PACKET_LOOPBACK)."""
+
+
 class Skb:
     """One packet in flight; interface names are empty where the hook has no such device."""
 
@@ -61,7 +65,7 @@ class Skb:
         self.forwarded = False
         self.local_output = False
         self.frame_type: str | None = "unicast"
-        """Type of the link-layer frame: unicast, broadcast, multicast; None when not known."""
+        """Type of the link-layer frame: unicast, broadcast, multicast, or `LOOPED_FRAME`; None when not known."""
         self.mac_source: bytes | None = None
         """Source MAC, None when not known or without an Ethernet header."""
         self.bound_iface: str | None = None

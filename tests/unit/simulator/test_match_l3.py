@@ -9,6 +9,7 @@ from tests.match_builder import Question, ask, why
 from tortie.net.node import Link
 from tortie.net.packet import Packet
 from tortie.simulator.answer import Answer, Doubt, DoubtKind
+from tortie.simulator.skb import LOOPED_FRAME
 
 MAC = "00:11:22:33:44:55"
 ETHERNET = (Link("e0", 2),)
@@ -46,6 +47,13 @@ def test_source_macs(name: str, rule: str, fields: dict[str, object], links: tup
 def test_a_frame_whose_type_is_not_known() -> None:
     assert ask("-m pkttype --pkt-type unicast", frame_type=None) == _unknown("the frame is unicast")
     assert ask("-m pkttype ! --pkt-type unicast", frame_type=None) == _unknown("the frame is not unicast")
+
+
+def test_a_looped_copy_is_of_its_destination_s_type() -> None:
+    rule = "-m pkttype --pkt-type"
+    assert ask(f"{rule} multicast", v4(dst="224.0.0.1"), frame_type=LOOPED_FRAME) is True
+    assert ask(f"{rule} multicast", v6(dst="ff02::1"), frame_type=LOOPED_FRAME) is True
+    assert ask(f"{rule} broadcast", v4(dst="10.0.0.255"), frame_type=LOOPED_FRAME) is True
 
 
 def test_groups_of_devices() -> None:

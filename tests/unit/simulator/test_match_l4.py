@@ -8,7 +8,7 @@ from tests.cases.matches import ACK, SYN, later, later6, v4
 from tests.match_builder import ask, why
 from tortie.net.packet import Packet
 from tortie.netfilter.hook import Backend
-from tortie.simulator.answer import HOTDROP, Answer
+from tortie.simulator.answer import HOTDROP, Answer, Doubt, DoubtKind
 
 LEGACY, NFT = Backend.LEGACY, Backend.NFT
 PORT_80 = bytes([0, 9, 0, 80]) + bytes(16)
@@ -41,6 +41,23 @@ def test_back_ends_differ_where_the_header_is_not_there(
 def test_a_full_range_inverted_is_lost_in_nft() -> None:
     assert ask("-p tcp -m tcp ! --sport 0:65535", v4(proto=6)) is False
     assert ask("-p tcp -m tcp ! --sport 0:65535", v4(proto=6), backend=NFT) is True
+
+
+def test_two_inverted_ports_of_nft_mean_what_the_loading_program_made_of_them() -> None:
+    rule = "-p tcp -m tcp ! --sport 53 ! --dport 80 --tcp-flags SYN SYN"
+    answers = {
+        (sport, dport): ask(rule, v4(proto=6, sport=sport, dport=dport, tcp_flags=SYN), backend=NFT)
+        for sport in (53, 54)
+        for dport in (80, 81)
+    }
+    doubt = Doubt(
+        DoubtKind.UNKNOWN, "the rule excludes only packets with both ports, 53 and 80, as iptables 1.8.9 loads it"
+    )
+    assert answers == {(53, 80): False, (53, 81): doubt, (54, 80): doubt, (54, 81): True}
+    assert ask(rule, v4(proto=6, sport=53, dport=81), backend=NFT) is False
+    assert ask(rule, v4(proto=6, sport=53, dport=81, tcp_flags=SYN)) is False
+    assert ask("-p udp -m udp ! --sport 53 ! --dport 80", later(17, 3, bytes([0, 53, 0, 80])), backend=NFT) is False
+    assert ask("-p udp -m udp ! --sport 53 ! --dport 80", later(17, 3, bytes([0, 53, 0])), backend=NFT) is False
 
 
 @pytest.mark.parametrize(

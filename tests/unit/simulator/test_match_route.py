@@ -12,6 +12,7 @@ from tortie.simulator.answer import Doubt, DoubtKind
 from tortie.simulator.context import Context
 from tortie.simulator.match import compile_match
 from tortie.simulator.route import Router
+from tortie.simulator.skb import LOOPED_FRAME
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,13 @@ def test_v66_addresses_without_a_way_are_unicast_all_the_same() -> None:
 )
 def test_reverse_paths(rule: str, packet: Packet, answer: bool) -> None:
     assert ask(f"-m rpfilter {rule}".rstrip(), packet) is answer
+
+
+def test_a_looped_copy_always_comes_the_right_way() -> None:
+    own = v4(src="10.0.0.1", dst="224.0.0.1")
+    assert ask("-m rpfilter", own, frame_type=LOOPED_FRAME) is True
+    assert ask("-m rpfilter --invert", own, frame_type=LOOPED_FRAME) is False
+    assert ask("-m rpfilter", own) is False
 
 
 def test_without_routes_there_are_doubts_that_say_what_is_asked() -> None:
