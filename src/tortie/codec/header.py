@@ -83,11 +83,15 @@ def read_header(words: Sequence[str], family: IPFamily) -> tuple[Match, ...]:
         position += 1
         argument = ""
         if option != "-f":
-            if position == end:
-                raise InvalidInput(f"{option} needs an argument")
-            argument = words[position]
-            position += 1
+            length = _argument_length(option, words, position)
+            given = words[position : position + length]
+            if any(" " in word for word in given):
+                raise InvalidInput(f"a blank inside the argument of {option}: {' '.join(given)!r}")
+            argument = " ".join(given)
+            position += length
         try:
+            if " " in argument:
+                raise InvalidInput(f"a device's name cannot be read back: {argument!r}")
             match = read_header_option(option, argument, inverted, family)
             if not is_vacuous(match):
                 found.append(match)
@@ -96,6 +100,16 @@ def read_header(words: Sequence[str], family: IPFamily) -> tuple[Match, ...]:
                 raise
             found.append(OpaqueMatch("", f"{'! ' if inverted else ''}{option} {argument}"))
     return tuple(found)
+
+
+def _argument_length(option: str, words: Sequence[str], position: int) -> int:
+    """How many words the argument takes: one, but a device's name with blanks in it is printed as it is."""
+    if position == len(words):
+        raise InvalidInput(f"{option} needs an argument")
+    length = 1
+    while option in ("-i", "-o") and position + length < len(words) and words[position + length][0] not in "-!":
+        length += 1
+    return length
 
 
 def format_header_match(match: HeaderMatch) -> str:

@@ -164,7 +164,7 @@ class _Parser:
         if table is None:
             raise self._problem(f"unknown table {name!r}", f"tables are {', '.join(_TABLES)}")
         if table in self.tables:
-            raise self._problem(f"table {name} comes twice", "give one dump of one back-end")
+            raise self._problem(f"table {name} comes twice", "give one dump of one back-end; split_dumps takes them apart")
         self.before = self._take_comments()
         self.table = OpenTable(table)
 
@@ -336,8 +336,9 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _raw_lines(text: str) -> Iterator[str]:
-    """What stands between line feeds, cut a piece of the text at a time; a carriage return at the end goes."""
+    """What stands between line feeds, cut a piece of the text at a time, without the carriage returns of another system."""
     position, end = 0, len(text)
+    foreign_ends = text[: text.find("\n")].endswith("\r")
     while position < end:
         stop = text.find("\n", position + _CHUNK)
         stop = end if stop < 0 else stop + 1
@@ -346,7 +347,7 @@ def _raw_lines(text: str) -> Iterator[str]:
         lines = chunk.split("\n")
         if not lines[-1]:
             lines.pop()
-        if "\r\n" in chunk:
+        if foreign_ends:
             lines = [line.removesuffix("\r") for line in lines]
         yield from lines
 

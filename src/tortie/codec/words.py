@@ -12,7 +12,12 @@ import re
 from tortie.net.error import InvalidInput
 
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"(?![^ \t])|([^ \t"][^ \t]*)', re.DOTALL)
+_BARE_WORD = re.compile(r"(\0)?([^ \t]+)")
+_NAMED = ("-j", "-g", "-i", "-o")
+"""Options whose argument is a name that save prints as it is, even when it begins with a quote."""
 _BLANKS = re.compile(r"[ \t]*")
+_STRING_START = re.compile(r'[ \t]--[A-Za-z0-9-]+[ \t]+"')
+_STRING_END = re.compile(r'(?:[^"\\]|\\.)*"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _NEEDS_ESCAPE = re.compile(r"""(["'\\])""")
@@ -24,10 +29,12 @@ def split_words(text: str) -> list[str]:
         return (
             text.split() if text.isascii() and text.isprintable() else [word for word in re.split("[ \t]+", text) if word]
         )
-    words = []
+    words: list[str] = []
     position = _skip_blanks(text, 0)
     while position < len(text):
         found = _WORD.match(text, position)
+        if found is None and words and words[-1] in _NAMED:
+            found = _BARE_WORD.match(text, position)
         if found is None:
             raise InvalidInput(f"quotes do not close a word: {text[position : position + 40]!r}")
         quoted, bare = found.groups()
@@ -58,14 +65,10 @@ def quote_always(text: str) -> str:
 
 def quotes_are_open(text: str) -> bool:
     """True when a quoted word that starts in this line does not end in it: the printed string held a line feed."""
-    if text.count('"') % 2 == 0 and "\\" not in text:
-        return False
-    inside, position = False, 0
-    while position < len(text):
-        char = text[position]
-        if inside and char == "\\":
-            position += 1
-        elif char == '"' and (inside or position == 0 or text[position - 1] in " \t"):
-            inside = not inside
-        position += 1
-    return inside
+    start = 0
+    while (found := _STRING_START.search(text, start)) is not None:
+        end = _STRING_END.match(text, found.end())
+        if end is None:
+            return True
+        start = end.end()
+    return False

@@ -86,6 +86,7 @@ OPAQUE = [
     "-m tcp --dport 80 --sport 99999",
     "-p mptcp -j ACCEPT",
     "! -p mptcp -m mark --mark 0x1",
+    "! -i my link -o e0 -j DROP",
     "-j LOG --log-colour red",
     "-m limit --limit 5/fortnight",
     '-m foo --text "-m bar -j DROP" -j DROP',

@@ -78,6 +78,9 @@ EXACT = {
     "a comment over two lines": LEGACY.replace("to alpha", 'to\nalpha \\"q\\" -j DROP'),
     "UTF-8 names": LEGACY.replace("alpha", "ålpha☃"),
     "odd names": LEGACY.replace("alpha", "a:b/c.d#$"),
+    "a name that begins with a quote": LEGACY.replace("to alpha", "to it").replace("alpha", '"al'),
+    "a device with a blank in its name": LEGACY.replace("eth0", "my link"),
+    "line ends of another system in a comment": LEGACY.replace("to alpha", "to\r\nalpha"),
 }
 
 

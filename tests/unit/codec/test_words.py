@@ -22,6 +22,9 @@ SPLIT = [
     ("--comment 'a b'", ["--comment", "'a", "b'"]),
     ('-i e"h', ["-i", 'e"h']),
     ('-i a"b"c', ["-i", 'a"b"c']),
+    ('-j "x', ["-j", '"x']),
+    ('-i "x -j y"', ["-i", "x -j y"]),
+    ('-j "DROP"', ["-j", "DROP"]),
     ("-N a\u00a0b", ["-N", "a\u00a0b"]),
     ('--comment "a\nb" -j x', ["--comment", "a\nb", "-j", "x"]),
     ("-i a\x1cb", ["-i", "a\x1cb"]),
@@ -69,6 +72,8 @@ OPEN = [
     ('-A x -m comment --comment "a \\"b" -j c', False),
     ('-A x -m comment --comment "a" --log-prefix "b', True),
     ('-A x -i e"h', False),
+    ('-A x -j "y', False),
+    ('-A "x -j y', False),
     ("-A x", False),
 ]
 
