@@ -184,6 +184,14 @@ class Pool:
         return Case("drawn", rules, tuple(rng.choice(self.packets) for _ in range(12)), family=self.family)
 
 
+def _is_certain(match: m.Match) -> bool:
+    """False for what needs more than the packet, and for two inverted ports, whose meaning in nft is a doubt."""
+    if isinstance(match, m.TcpMatch | m.UdpMatch):
+        ports = (match.source_ports, match.destination_ports)
+        return not all(test is not None and test.inverted for test in ports)
+    return not isinstance(match, _ELSEWHERE)
+
+
 def _comes_by(packet: Packet) -> bool:
     """False for packets whose hop-by-hop header the kernel reads, and may refuse, before any rule."""
     return packet.family is V4 or (packet.proto != HOP_BY_HOP and all(kind != HOP_BY_HOP for kind, _ in packet.extensions))

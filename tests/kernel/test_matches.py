@@ -14,12 +14,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cases.match_case import RECORDED, Case, Result, simulate, to_record
-from tests.cases.matches import CASES
+from tests.cases.matches import CASES, v4
 from tests.kernel.oracle.node import KernelNode
 from tests.kernel.oracle.outcome import Origin
 from tests.kernel.scenario import Given, Interface, Topology
+from tests.match_builder import Question
 from tortie.net.wire import format_packet
 from tortie.netfilter.hook import Backend
+from tortie.simulator.answer import Doubt
 
 TOPOLOGY = Topology(
     (Interface("e0", ("10.0.0.1/24", "fd00::1/64")), Interface("e1", ("10.1.0.1/24", "fd00:1::1/64"))),
@@ -73,6 +75,21 @@ def test_kernel_and_simulator_agree_on_every_case(node: KernelNode) -> None:
                 if a != b
             ]
     assert different == {}
+
+
+def test_nft_tests_two_inverted_ports_as_a_pair_or_one_by_one(node: KernelNode) -> None:
+    ends = [(53, 80), (53, 81), (54, 80), (54, 81)]
+    packets = tuple(v4(sport=sport, dport=dport) for sport, dport in ends)
+    rule = "-p udp -m udp ! --sport 53 ! --dport 80"
+    hits = [bool(result.hits) for result in ask(node, Case("pair", (rule,), packets))]
+    question = Question(rule, backend=node.backend)
+    answers = [question.ask(packet) for packet in packets]
+    if node.backend is Backend.LEGACY:
+        assert answers == hits == [False, False, False, True]
+    else:
+        assert hits in ([False, True, True, True], [False, False, False, True])
+        assert [answers[0], answers[3]] == [False, True]
+        assert all(isinstance(answer, Doubt) for answer in answers[1:3])
 
 
 def record() -> None:
