@@ -19,7 +19,7 @@ from tests.kernel.test_matches import ask, node_of
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend
 
-SET_CASES, MATCH_CASES, POOL = 40, 25, 150
+SET_CASES, MATCH_CASES, POOL = 30, 12, 100
 
 
 class Drawn:
