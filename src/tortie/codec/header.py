@@ -107,7 +107,7 @@ def _argument_length(option: str, words: Sequence[str], position: int) -> int:
     if position == len(words):
         raise InvalidInput(f"{option} needs an argument")
     length = 1
-    while option in ("-i", "-o") and position + length < len(words) and words[position + length][0] not in "-!":
+    while option in ("-i", "-o") and position + length < len(words) and words[position + length][:1] not in ("-", "!"):
         length += 1
     return length
 

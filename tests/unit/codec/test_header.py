@@ -39,6 +39,11 @@ def test_other_words_are_refused(text: str) -> None:
         read_header(text.split(" "), V4)
 
 
+def test_a_device_with_a_blank_in_its_name_is_kept_as_text() -> None:
+    assert read_header(["-i", "my", "link", "-o", "e0"], V4)[0] == OpaqueMatch("", "-i my link")
+    assert read_header(["-i", "my", ""], V4) == (OpaqueMatch("", "-i my "),)
+
+
 def test_matches_behind_the_header_keep_their_order() -> None:
     one, two = MarkMatch(1), MarkMatch(2)
     (source,) = read_header(["-s", "10.0.0.1"], V4)
