@@ -62,6 +62,12 @@ class Wish:
     persistent: bool = False
 
 
+_WITH_IDENTIFIER = {
+    IPFamily.V4: frozenset({0, 8, 13, 14, 15, 16, 17, 18}),
+    IPFamily.V6: frozenset({128, 129}),
+}
+"""ICMP types whose identifier is rewritten; of all others only the addresses are (icmp_manip_pkt, icmpv6_manip_pkt)."""
+
 PickPort = Callable[[int, int], int]
 """Chooses which port a walk shows where the kernel takes a random one of a range."""
 
@@ -327,7 +333,7 @@ def translate(skb: Skb, manipulation: Manipulation) -> bool | None:
 
 def _rewrite(packet: Packet, manipulation: Manipulation, target: ConnTuple) -> Packet:
     source = manipulation is Manipulation.SOURCE
-    if packet.is_icmp:
+    if packet.is_icmp and packet.icmp_type in _WITH_IDENTIFIER[packet.family]:
         rest = target.src_key << 16 | packet.icmp_rest & 0xFFFF
         if source:
             return replace(packet, src=target.src, icmp_rest=rest)

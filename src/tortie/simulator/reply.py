@@ -116,8 +116,8 @@ def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 
     if not _may_answer(skb):
         return None
     local = skb.route is not None and skb.route.kind is RouteKind.LOCAL
-    # IPv6 knows no input device of its own packets and lets the way back choose the source.
-    device = skb.in_iface or ("" if packet.family is IPFamily.V6 else skb.out_iface) or ""
+    # Own packets have no input device: IPv4 takes the one their socket is bound to (inet_iif), IPv6 none.
+    device = skb.in_iface or ("" if packet.family is IPFamily.V6 else skb.bound_iface) or ""
     source = router.icmp_error_source(packet, device, delivered=local, kind=(icmp_type, code), mark=_mark(skb, router))
     if source is None:
         return None

@@ -230,7 +230,7 @@ class Router:
         if isinstance(routing, Routing4):
             if delivered:
                 return packet.dst
-            if self._settings.flag("icmp_errors_use_inbound_ifaddr").value:
+            if in_iface and self._settings.flag("icmp_errors_use_inbound_ifaddr").value:
                 return routing.select_source(in_iface, packet.src, "link")
             tos = packet.tos & 0x1E | 0xC0
             back = self.route_output(packet.src, 0, mark=mark, tos=tos, uid=0, proto=ICMP, sport=sport)[0]

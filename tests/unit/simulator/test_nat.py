@@ -200,3 +200,12 @@ def test_errors_of_a_translated_connection_are_translated_inside_and_outside() -
     assert back.out is not None
     inner = parse_packet(back.out.packet.payload)
     assert (inner.dst, inner.dport) == (address("10.0.0.1").value, 53)
+
+
+def test_of_a_query_without_identifier_only_the_address_is_rewritten() -> None:
+    """Observed on the kernel: ICMPv6 node information queries have a key in tracking, and no identifier."""
+    made = node(nat(""), nat("-A POSTROUTING -j MASQUERADE --random"))
+    sent = packet("ipv6-icmp", "fd00::5", "fd00:1::9", icmp_type=139, icmp_rest=0x10001)
+    out = walk_packet(made, sent).trace.out
+    assert out is not None
+    assert (out.packet.src, out.packet.icmp_rest) == (address("fd00:1::1").value, 0x10001)
