@@ -192,7 +192,8 @@ def _has(word: str, value: str, packet: Packet, ports: Mapping[int, int]) -> boo
         case "quoting" | "quoted-ttl":
             quoted = _quoted(packet)
             return quoted.ttl == int(value) if word == "quoted-ttl" else _has_ends(value, quoted, ports)
-    raise ValueError(f"{word} is no word of an end")
+        case _:
+            raise ValueError(f"{word} is no word of an end")
 
 
 def _quoted(packet: Packet) -> Packet:
