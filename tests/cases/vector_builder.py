@@ -1,4 +1,8 @@
-"""Short spellings for the tables of vectors: packets of the spec's hosts A and B, and what adds a vector."""
+"""Short spellings for the tables of vectors: packets of the spec's hosts A and B, and what adds a vector.
+
+Where a vector waits for an ICMP redirect its sender is no other vector's: to one receiver they come ever more rarely
+(ip_rt_send_redirect in net/ipv4/route.c).
+"""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ vector(
         "mangle": ["-A OUTPUT -p icmp"],
         "filter": ["-A OUTPUT -p icmp"],
     },
-    Seen(udp(dst="10.0.0.1"), "e0 10.0.0.1:1>10.0.0.9:2", made=(), made_path="mangle:OUT:1 OUT:P2"),
+    Seen(udp("10.0.0.7", "10.0.0.1"), "e0 10.0.0.1:1>10.0.0.9:2", made=(), made_path="mangle:OUT:1 OUT:P2"),
     sysctls=(("net/ipv4/conf/all/send_redirects", "1"),),
 )
 outside(

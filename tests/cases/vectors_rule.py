@@ -302,7 +302,12 @@ outside(
     "V90",
     "the all-zero host of a net is an ordinary address",
     {"filter": []},
-    Seen(udp(dst="10.0.0.0"), "e0 10.0.0.5:1>10.0.0.0:2", path="filter:FWD:P1", made=("e0 10.0.0.1>10.0.0.5 icmp 5/1",)),
+    Seen(
+        udp("10.0.0.8", "10.0.0.0"),
+        "e0 10.0.0.8:1>10.0.0.0:2",
+        path="filter:FWD:P1",
+        made=("e0 10.0.0.1>10.0.0.8 icmp 5/1",),
+    ),
     sysctls=(("net/ipv4/conf/all/send_redirects", "1"),),
 )
 outside(
