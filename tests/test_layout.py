@@ -17,10 +17,12 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "net/node": "tests/unit/codec/test_node.py: values only",
     "netfilter/rule": "tests/unit/codec/test_save.py: values only",
     "netfilter/snapshot": "tests/unit/codec/test_snapshot.py: values only",
+    "reconcile/step": "tests/unit/reconcile/test_text.py: values only",
+    "reconcile/wanted": "tests/unit/reconcile/test_plan.py: values only",
 }
 """Modules without a file in tests/unit, and where they are tested instead."""
 
-COMPLETE = ("calc", "render")
+COMPLETE = ("calc", "render", "reconcile")
 """Packages in which every module has its test file; a package joins when it has them all, and never leaves."""
 
 

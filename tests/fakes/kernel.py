@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from tortie.codec.command import apply_line
 from tortie.codec.ipset import parse_ipsets
@@ -78,7 +79,11 @@ class FakeKernel:
 
     def _apply(self, table: OpenTable, line: str, family: IPFamily, backend: Backend) -> None:
         if not line.startswith(":"):
-            apply_line(table, read_line(split_words(line), family), backend)
+            words = split_words(line)
+            for option, name in pairwise(words):
+                if option == "--match-set" and name not in self.ip_sets:
+                    raise InvalidInput(f"Set {name} doesn't exist.")
+            apply_line(table, read_line(words, family), backend)
             return
         name, policy, *_ = line[1:].split()
         if is_builtin(table.name, name):

@@ -6,7 +6,7 @@ A write is one run of a restore tool. `Crash` is raised where a real process wou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.fakes.kernel import FakeKernel, Refused
 from tortie.codec.ipset import format_ipset_save
@@ -71,7 +71,10 @@ class FakeTools:
             label = "nf_tables" if backend is Backend.NFT else "legacy"
             return Ran(0, f"{name} v1.8.9 ({label})\n".encode())
         if name.endswith("-save"):
-            return Ran(0, format_save(SaveFile(self.kernel.ruleset(family, backend))).encode())
+            held = self.kernel.ruleset(family, backend)
+            if words[:1] == ["-t"]:
+                held = replace(held, tables={n: t for n, t in held.tables.items() if n.value == words[1]})
+            return Ran(0, format_save(SaveFile(held)).encode())
         assert name.endswith("-restore") and "--noflush" in words
         return self._write(command, data.decode(), lambda text: self._restore_table(family, backend, text))
 

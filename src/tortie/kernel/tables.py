@@ -1,8 +1,9 @@
 """The tools of one back-end: reads rules and sets as values, carries out the steps of a plan.
 
 Each table is changed by one run of iptables-restore without flushing, sets by one run of `ipset restore` for commands that
-follow each other. Whatever the exit code, a tool is believed only in what it refuses; that it did what it says is found out
-by reading again (`settle`). Foreign rules, chains and sets are not mentioned in what is written, so they cannot be hit.
+follow each other. An exit code is believed only when it says no: a fence, and rules that sets change in reliance on, are
+looked at before going on; that all is as it should be is found out by reading again in the end (`settle`).
+Foreign rules, chains and sets are not mentioned in what is written, so they cannot be hit.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from tortie.codec.save import parse_save
 from tortie.kernel.refusal import KernelRefused
 from tortie.kernel.run import Feed, Ran
 from tortie.net.address import IPFamily
-from tortie.netfilter.hook import Backend
+from tortie.netfilter.hook import Backend, TableName
 from tortie.netfilter.rule import Ruleset
 from tortie.reconcile.step import Plan, SetEdit, TableEdit
-from tortie.reconcile.text import format_ipset_restore, format_restore
+from tortie.reconcile.text import describe_step, format_ipset_restore, format_restore, shows
 from tortie.reconcile.wanted import Held
 
 LOCK_WAIT = ("--wait", "10", "--wait-interval", "50000")
@@ -65,15 +66,29 @@ class Tables:
 
     def carry_out(self, plan: Plan) -> None:
         """Takes the steps one after the other; raises `KernelRefused` at the first that fails, the others stay undone."""
+        unseen: dict[tuple[IPFamily, TableName], TableEdit] = {}
         for step in plan.steps:
             match step:
                 case TableEdit():
                     command = [self._tool(step.family, "restore"), "--noflush", *self._lock_options()]
                     self._checked(command, format_restore(step))
+                    unseen[step.family, step.table] = step
+                    if step.fence:
+                        self._look_for(unseen)
                 case SetEdit():
+                    self._look_for(unseen)
                     self._checked(["ipset", "restore"], format_ipset_restore(step))
                 case _:
                     assert_never(step)
+
+    def _look_for(self, edits: dict[tuple[IPFamily, TableName], TableEdit]) -> None:
+        """Makes sure that edits were made, before anything is done that is safe only behind them; forgets them then."""
+        for (family, name), edit in edits.items():
+            saved = self._checked([self._tool(family, "save"), "-t", name.value]).out.decode("utf-8", "surrogateescape")
+            if not shows(edit, saved):
+                command = [self._tool(family, "restore"), "--noflush"]
+                raise KernelRefused(command, "ended well but changed nothing", describe_step(edit))
+        edits.clear()
 
     # --- tools ---
 

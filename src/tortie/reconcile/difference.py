@@ -94,11 +94,12 @@ class Translation:
 
 def translation_differences(old: Table, new: Table) -> dict[str, tuple[Rule, ...]]:
     """By kernel chain of nat, the rules by which packets could go elsewhere in one version than in the other."""
-    changed = {name for name in old.chains.keys() | new.chains.keys() if _bare_rules(old, name) != _bare_rules(new, name)}
+    names = old.chains.keys() | new.chains.keys()
+    changed = {name for name in names if _bare_rules(old, name) != _bare_rules(new, name)}
     found = {}
     for chain in DESTINATION_CHAINS if changed else ():
-        a = list(_translations(old, chain, changed, ()))
-        b = list(_translations(new, chain, changed, ()))
+        a = list(_translations(old, new, chain, changed))
+        b = list(_translations(new, old, chain, changed))
         head = common_length(a, b)
         tail = common_length(a[head:][::-1], b[head:][::-1])
         apart = [*a[head : len(a) - tail], *b[head : len(b) - tail]]
@@ -107,21 +108,29 @@ def translation_differences(old: Table, new: Table) -> dict[str, tuple[Rule, ...
     return found
 
 
-def _bare_rules(table: Table, name: str) -> list[Rule] | None:
+def _bare_rules(table: Table, name: str) -> list[Rule]:
     chain = table.chains.get(name)
-    return None if chain is None else [bare(rule) for rule in chain.rules]
+    return [] if chain is None else [bare(rule) for rule in chain.rules]
 
 
-def _translations(table: Table, name: str, changed: set[str], way: tuple[Match, ...]) -> Iterator[Translation]:
-    """Rules with an effect in the order in which a packet meets them; chains in which nothing changed stay folded."""
-    chain = table.chains.get(name)
-    for rule in chain.rules if chain is not None else ():
-        one = bare(rule)
-        target = one.target
-        if isinstance(target, Jump | Goto) and not reached_chains(table, (target.chain,)).isdisjoint(changed):
-            yield from _translations(table, target.chain, changed, (*way, *one.matches))
-        elif not changes_nothing(target):
-            yield Translation(way, one)
+def _translations(
+    table: Table, other: Table, name: str, changed: set[str], way: tuple[Match, ...] = ()
+) -> Iterator[Translation]:
+    """Rules with an effect in the order in which a packet meets them.
+
+    A jump that both versions have, to chains in which nothing changed, stays folded: nodes have thousands of foreign rules.
+    """
+    rules = _bare_rules(table, name)
+    both = set(_bare_rules(other, name)) if rules else set()
+    for rule in rules:
+        target = rule.target
+        if not isinstance(target, Jump | Goto):
+            if not changes_nothing(target):
+                yield Translation(way, rule)
+        elif rule in both and reached_chains(table, (target.chain,)).isdisjoint(changed):
+            yield Translation(way, rule)
+        else:
+            yield from _translations(table, other, target.chain, changed, (*way, *rule.matches))
 
 
 # --- sets --------------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def edit_rules(chain: str, old: Sequence[Rule], new: Sequence[Rule], family: IPF
     for (old_start, new_start), (old_end, new_end) in zip(reversed(starts), reversed(ends), strict=True):
         replaced = min(old_end - old_start, new_end - new_start)
         for place in range(old_end, old_start + replaced, -1):
-            yield DeletePlace(chain, place)
+            yield DeletePlace(chain, place, old[place - 1])
         added = new[new_start + replaced : new_end]
         if old_end == len(old):
             yield from (AppendRule(chain, rule) for rule in added)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import takewhile
 
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import BUILTIN_CHAINS, TableName
@@ -112,22 +113,34 @@ class _Fence:
     def guard(self, rules: tuple[Rule, ...]) -> Iterator[Rule]:
         """The rules with the fences between them."""
         change = self._change
+        standing: set[tuple[Match, ...]] = set()
         for place, rule in enumerate(rules):
             if change is not None and place == change.place:
                 yield from self._fences_of(change)
             leaves = self._names(rule, self._leaving)
             if self._reached and (leaves or self._names(rule, self._sets)):
-                yield from self._fences([rule])
+                yield from self._fences([rule], standing)
             if not leaves:
                 yield rule
+            standing = (standing if self._is_fence(rule) else set()) | self._dropped([rule])
         if change is not None and change.place == len(rules):
             yield from self._fences_of(change)
 
     def _fences_of(self, change: Difference) -> Iterator[Rule]:
         if self._closed:
             return
-        yield from (way_rule(way, self._comment) for way in change.ways)
-        yield from self._fences((*change.old, *change.new), {way.matches for way in change.ways})
+        standing = list(takewhile(self._is_fence, change.old))
+        yield from (way for way in (way_rule(way, self._comment) for way in change.ways) if way not in standing)
+        sent_on = {way.matches for way in change.ways}
+        yield from self._fences((*change.old, *change.new), sent_on | self._dropped(standing))
+
+    def _is_fence(self, rule: Rule) -> bool:
+        """True for a rule of a fence that stands already: a crash left it."""
+        return CommentMatch(self._comment) in rule.matches
+
+    def _dropped(self, rules: Iterable[Rule]) -> set[tuple[Match, ...]]:
+        """What standing fences drop."""
+        return {_lasting(rule.matches) for rule in rules if self._is_fence(rule) and isinstance(rule.target, Drop)}
 
     @staticmethod
     def _names(rule: Rule, names: frozenset[str]) -> bool:

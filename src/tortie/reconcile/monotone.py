@@ -356,12 +356,12 @@ def _assume_all(mark: Mark, tests: tuple[MarkMatch, ...]) -> Mark | None:
     return mark
 
 
-def _answers(rule: _Rule, mark: Mark) -> Iterator[tuple[bool, Mark]]:
-    """Whether a rule may match, and whether it may not, each with what is then known of the mark."""
+def _mark_answers(rule: _Rule, mark: Mark) -> Iterator[tuple[bool, Mark]]:
+    """Whether the tests of the mark may hold, and whether they may not, each with what is then known."""
     taken = _assume_all(mark, rule.marks)
     if taken is not None:
         yield True, taken
-    if rule.others or len(rule.marks) > 1:
+    if len(rule.marks) > 1:
         yield False, mark
     elif rule.marks:
         passed = mark.assume(rule.marks[0], False)
@@ -369,14 +369,23 @@ def _answers(rule: _Rule, mark: Mark) -> Iterator[tuple[bool, Mark]]:
             yield False, passed
 
 
+def _answers(rule: _Rule, mark: Mark) -> Iterator[tuple[bool, Mark]]:
+    """Whether a rule may match, and whether it may not, each with what is then known of the mark."""
+    yield from _mark_answers(rule, mark)
+    if rule.others:
+        yield False, mark
+
+
 def _shared_answers(rule: _Rule, one: Mark, other: Mark) -> Iterator[tuple[tuple[bool, Mark], tuple[bool, Mark]]]:
-    """Answers of a rule to two runs of one packet: where it asks for nothing in which they differ, one for both."""
+    """Answers of a rule to two runs of one packet: tests of the packet, and of equal bits, have one answer for both."""
+    if rule.others:
+        yield (False, one), (False, other)
     asked = 0
     for test in rule.marks:
         asked |= test.mask
     alike = not _unlike(one, other) & asked
-    for first in _answers(rule, one):
-        for second in _answers(rule, other):
+    for first in _mark_answers(rule, one):
+        for second in _mark_answers(rule, other):
             if first[0] == second[0] or not alike:
                 yield first, second
 

@@ -118,7 +118,7 @@ def _table_step(
 ) -> Iterator[tuple[Phase, Step]]:
     edits = edit_table(old, new, ownership, work.wanted.family)
     if edits:
-        yield phase, TableEdit(work.wanted.family, work.ruleset.backend, old.name, edits)
+        yield phase, TableEdit(work.wanted.family, work.ruleset.backend, old.name, edits, phase is Phase.FENCE)
 
 
 def _fenced_tables(work: FamilyWork, ownership: Ownership) -> dict[TableName, Table]:

@@ -53,10 +53,11 @@ class ReplaceRule:
 
 @dataclass(frozen=True, slots=True)
 class DeletePlace:
-    """Removes the rule at `place`, counted from 1; only in chains of ours, where nobody else shifts places."""
+    """Removes the rule at `place`, counted from 1, which is this one; only in chains of ours, where none shifts places."""
 
     chain: str
     place: int
+    rule: Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ class TableEdit:
     backend: Backend
     table: TableName
     edits: tuple[Edit, ...]
+    fence: bool = False
+    """True when the next steps are safe only behind this one."""
 
 
 # --- sets --------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def _edit_line(edit: Edit, writer: RuleWriter) -> str:
             return _with_rule(f"-I {chain} {place}", rule, writer)
         case ReplaceRule(chain, place, rule):
             return _with_rule(f"-R {chain} {place}", rule, writer)
-        case DeletePlace(chain, place):
+        case DeletePlace(chain, place, _):
             return f"-D {chain} {place}"
         case DeleteRule(chain, rule):
             return _with_rule(f"-D {chain}", rule, writer)
@@ -71,6 +71,30 @@ def _edit_line(edit: Edit, writer: RuleWriter) -> str:
 def _with_rule(command: str, rule: Rule, writer: RuleWriter) -> str:
     text = writer.write(rule)
     return f"{command} {text}" if text else command
+
+
+def shows(edit: TableEdit, saved: str) -> bool:
+    """Whether a table as iptables-save prints it afterwards shows that the edit was made.
+
+    An edit is made whole or not at all, so one trace of it is enough.
+    """
+    writer = RuleWriter(edit.family)
+    lines = set(saved.splitlines())
+    gone = {one.chain for one in edit.edits if isinstance(one, DeleteChain)}
+    for one in edit.edits:
+        match one:
+            case AppendRule(chain, rule) | InsertRule(chain, _, rule) | ReplaceRule(chain, _, rule):
+                return _with_rule(f"-A {chain}", rule, writer) in lines
+            case DeletePlace(chain, _, rule) | DeleteRule(chain, rule):
+                return _with_rule(f"-A {chain}", rule, writer) not in lines
+            case DeleteChain(chain):
+                return not any(line.startswith(f":{chain} ") for line in lines)
+            case MakeChain(chain):
+                if chain not in gone:
+                    return any(line.startswith(f":{chain} ") for line in lines)
+            case _:
+                assert_never(one)
+    return True
 
 
 def format_ipset_restore(edit: SetEdit) -> str:

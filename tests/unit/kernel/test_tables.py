@@ -1,0 +1,136 @@
+"""Which tools are asked with which arguments, and what becomes of their complaints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.fakes.tools import FakeTools
+from tests.table_text import FENCE, FILTER, V4, V6, rules, sets
+from tortie.kernel.refusal import KernelRefused
+from tortie.kernel.run import Ran
+from tortie.kernel.tables import LOCK_WAIT, Tables, detect_backend
+from tortie.netfilter.hook import Backend
+from tortie.reconcile.step import AppendRule, CreateSet, DestroySet, MakeChain, Plan, SetEdit, TableEdit
+
+LEGACY, NFT = Backend.LEGACY, Backend.NFT
+ADDS = TableEdit(V4, LEGACY, FILTER, (MakeChain("cali-x"), AppendRule("cali-x", rules("-j DROP")[0])))
+MAKES = SetEdit((CreateSet(sets("cali40x:")["cali40x"]),))
+
+
+class Answers:
+    """Answers each command by its first fitting beginning, and keeps what was asked."""
+
+    def __init__(self, answers: dict[str, Ran]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    def __call__(self, command: Sequence[str], data: bytes = b"") -> Ran:
+        text = " ".join(command)
+        self.asked.append(text)
+        return next((ran for start, ran in self.answers.items() if text.startswith(start)), Ran(0))
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [(b"iptables v1.8.9 (nf_tables)", NFT), (b"iptables v1.8.9 (legacy)", LEGACY), (b"iptables v1.6.1", LEGACY)],
+)
+def test_the_back_end_of_plain_iptables(version: bytes, expected: Backend) -> None:
+    assert detect_backend(Answers({"iptables --version": Ran(0, version)})) is expected
+
+
+def test_without_iptables_there_is_no_back_end() -> None:
+    with pytest.raises(KernelRefused, match="`iptables --version`: not installed"):
+        detect_backend(Answers({"iptables": Ran(127)}))
+
+
+def test_tools_of_the_back_end_are_used() -> None:
+    run = Answers({})
+    tables = Tables(run, NFT, [V4, V6])
+    tables.read()
+    tables.carry_out(Plan((ADDS,)))
+    assert [text for text in run.asked if "--version" not in text] == [
+        "ipset save",
+        "iptables-nft-save",
+        "ip6tables-nft-save",
+        f"iptables-nft-restore --noflush {' '.join(LOCK_WAIT)}",
+    ]
+
+
+def test_plain_tools_are_used_where_they_are_the_only_ones() -> None:
+    run = Answers({"iptables-legacy": Ran(127), "iptables --version": Ran(0, b"iptables v1.6.1")})
+    tables = Tables(run, LEGACY, [V4])
+    tables.read()
+    tables.carry_out(Plan((ADDS,)))
+    assert run.asked[-1] == "iptables-restore --noflush"
+    assert "iptables-save" in run.asked
+
+
+def test_plain_tools_of_the_other_back_end_are_refused() -> None:
+    run = Answers({"iptables-nft": Ran(127), "iptables --version": Ran(0, b"iptables v1.8.9 (legacy)")})
+    with pytest.raises(KernelRefused, match="`iptables-save`: writes to the other back-end, not to nft"):
+        Tables(run, NFT, [V4]).read()
+
+
+@pytest.mark.parametrize(("version", "options"), [(b"v1.6.1", ()), (b"v1.6.2", LOCK_WAIT), (b"unreadable", LOCK_WAIT)])
+def test_the_lock_is_waited_for_by_versions_that_can(version: bytes, options: tuple[str, ...]) -> None:
+    run = Answers({"iptables --version": Ran(0, version)})
+    Tables(run, LEGACY, [V4]).carry_out(Plan((ADDS,)))
+    assert run.asked[-1] == " ".join(["iptables-legacy-restore", "--noflush", *options])
+
+
+COMPLAINTS = {
+    "legacy, a line": ("iptables-restore: line 3 failed\n", "-A cali-x -j DROP", "line 3 failed"),
+    "legacy, an option": (
+        "iptables-restore v1.8.9 (legacy): Set x doesn't exist.\n\nError occurred at line: 3\nTry `x -h'\n",
+        "-A cali-x -j DROP",
+        "iptables-restore v1.8.9 (legacy): Set x doesn't exist.; Error occurred at line: 3",
+    ),
+    "legacy, the whole table": ("iptables-restore: line 4 failed\n", "COMMIT", "line 4 failed"),
+    "nft": (
+        "iptables-nft-restore v1.8.9 (nf_tables): \nline 2: CHAIN_ADD failed (Device busy): chain cali-x\n",
+        ":cali-x - -",
+        "line 2: CHAIN_ADD failed (Device busy): chain cali-x",
+    ),
+    "no line": ("Another app is currently holding the xtables lock.\n", None, "Another app"),
+    "nothing": ("", None, "exit code 4"),
+}
+
+
+@pytest.mark.parametrize(("error", "line", "message"), COMPLAINTS.values(), ids=COMPLAINTS)
+def test_complaints_name_the_line(error: str, line: str | None, message: str) -> None:
+    run = Answers({"iptables-legacy-restore --noflush": Ran(4, error=error)})
+    with pytest.raises(KernelRefused) as refusal:
+        Tables(run, LEGACY, [V4]).carry_out(Plan((ADDS,)))
+    assert refusal.value.line == line
+    assert message in str(refusal.value)
+
+
+def test_sets_that_complain_stop_the_plan() -> None:
+    run = Answers({"ipset restore": Ran(1, error="ipset v7.17: Error in line 1: Set cannot be created\n")})
+    with pytest.raises(KernelRefused, match="Set cannot be created") as refusal:
+        Tables(run, LEGACY, [V4]).carry_out(Plan((MAKES, ADDS)))
+    assert refusal.value.line == "create cali40x hash:net family inet maxelem 100"
+    assert not any("restore" in text for text in run.asked if text.startswith("iptables"))
+
+
+def test_rules_that_sets_rely_on_are_looked_at_first() -> None:
+    run = Answers({})
+    plan = Plan((ADDS, SetEdit((DestroySet("cali40x"),))))
+    with pytest.raises(KernelRefused, match=r"ended well but changed nothing \(at `IPv4 filter"):
+        Tables(run, LEGACY, [V4]).carry_out(plan)
+    assert run.asked[-1] == "iptables-legacy-save -t filter"
+
+
+def test_a_fence_is_looked_at_before_going_on() -> None:
+    fence = TableEdit(V4, LEGACY, FILTER, (AppendRule("cali-x", rules(f"{FENCE} -j DROP")[0]),), fence=True)
+    run = Answers({"iptables-legacy-save": Ran(0, b"-A cali-x -m comment --comment our_fence -j DROP\n")})
+    Tables(run, LEGACY, [V4]).carry_out(Plan((fence, ADDS)))
+    asked = [text for text in run.asked if "--version" not in text]
+    assert [text.split()[0].rpartition("-")[2] for text in asked] == ["restore", "save", "restore"]
+
+
+def test_a_reading_that_fails_is_refused() -> None:
+    with pytest.raises(KernelRefused, match="`ipset save`: not installed"):
+        Tables(FakeTools(missing=("ipset",)), LEGACY, [V4]).read()

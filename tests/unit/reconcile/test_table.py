@@ -1,0 +1,72 @@
+"""What a table should become: ours as wanted, foreign rules where they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.table_text import FILTER, OURS, RAW, V4, Texts, ruleset, table, texts, wanted
+from tortie.net.error import InvalidInput
+from tortie.netfilter.hook import Backend
+from tortie.netfilter.rule import Ruleset, Table
+from tortie.reconcile.table import complete_table, held_table
+
+HOOK = "-m comment --comment our_hook -j our-x"
+WANTED: Texts = {"FORWARD": [HOOK], "our-x": ["-j DROP"]}
+
+FORWARDS = {
+    "nothing": ([], [HOOK]),
+    "right": ([HOOK, "-j A"], [HOOK, "-j A"]),
+    "behind a foreign rule": (["-j A", HOOK, "-j B"], [HOOK, "-j A", "-j B"]),
+    "twice": ([HOOK, "-j A", HOOK], [HOOK, "-j A"]),
+    "a stale hash": (["-m comment --comment our_old -j our-x", "-j A"], [HOOK, "-j A"]),
+    "an old version's": (["-j A", "-j elder-x"], [HOOK, "-j A"]),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), FORWARDS.values(), ids=FORWARDS)
+def test_hooks_go_in_front(before: list[str], after: list[str]) -> None:
+    held = table(FILTER, {"FORWARD": before, "A": [], "B": [], "elder-x": []})
+    made, remarks = complete_table(held, wanted({FILTER: WANTED}), OURS)
+    assert texts(made.chains["FORWARD"]) == after
+    assert remarks == []
+
+
+def test_hooks_go_behind_when_asked() -> None:
+    held = table(FILTER, {"FORWARD": [HOOK, "-j A"], "A": []})
+    made, _ = complete_table(held, wanted({FILTER: WANTED}, append=True), OURS)
+    assert texts(made.chains["FORWARD"]) == ["-j A", HOOK]
+
+
+def test_our_rules_leave_chains_where_nothing_is_wanted() -> None:
+    held = table(FILTER, {"INPUT": [HOOK], "foreign": ["-j A", HOOK], "A": [], "our-x": []})
+    made, _ = complete_table(held, wanted({FILTER: WANTED}), OURS)
+    assert texts(made.chains["INPUT"]) == []
+    assert texts(made.chains["foreign"]) == ["-j A"]
+
+
+def test_chains_that_nobody_wants_go_unless_a_foreign_rule_goes_to_them() -> None:
+    held = table(FILTER, {"FORWARD": ["-g our-kept"], "our-kept": ["-j ACCEPT"], "our-gone": [], "elder-x": []})
+    made, remarks = complete_table(held, wanted({FILTER: WANTED}), OURS)
+    assert {name for name in made.chains if OURS.owns_chain(name)} == {"our-x", "our-kept"}
+    assert texts(made.chains["our-kept"]) == []
+    assert remarks == ["IPv4 filter: chain our-kept stays, empty: a rule in FORWARD goes to it"]
+
+
+def test_what_is_right_is_the_same_object() -> None:
+    held = table(FILTER, {**WANTED, "foreign": ["-j DROP"]})
+    made, _ = complete_table(held, wanted({FILTER: WANTED}), OURS)
+    assert all(made.chains[name] is chain for name, chain in held.chains.items())
+
+
+def test_a_table_that_is_not_there_has_empty_kernel_chains() -> None:
+    made = held_table(ruleset({}), RAW)
+    assert [(name, chain.policy, chain.rules) for name, chain in made.chains.items()] == [
+        ("PREROUTING", "ACCEPT", ()),
+        ("OUTPUT", "ACCEPT", ()),
+    ]
+
+
+def test_a_table_that_iptables_cannot_print_is_refused() -> None:
+    opaque = Ruleset(V4, Backend.NFT, {FILTER: Table(FILTER, {}, opaque="# Table `filter' is incompatible")})
+    with pytest.raises(InvalidInput, match=r"table filter of IPv4 \(nft\).*nft list ruleset"):
+        held_table(opaque, FILTER)
