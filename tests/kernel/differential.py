@@ -12,10 +12,11 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from tests.kernel.compare import compare_connections, compare_made, compare_own, is_stamped
 from tests.kernel.oracle.device import CannotBind
@@ -33,7 +34,8 @@ from tortie.net.error import InvalidInput
 from tortie.net.packet import Packet
 from tortie.net.protocol import ICMP, ICMPV6, TCP, UDP, UDPLITE
 from tortie.net.wire import format_packet
-from tortie.netfilter.conntrack import ConnEntry
+from tortie.netfilter.conntrack import ConnEntry, ConnTuple
+from tortie.netfilter.hook import Backend
 from tortie.netfilter.match import Direction
 from tortie.simulator.session import Session
 from tortie.simulator.skb import Socket
@@ -69,10 +71,48 @@ class Report:
     """Recipes without an ingredient."""
 
 
+class Connections(Protocol):
+    """The kernel's table of connections."""
+
+    def find(self, conn_tuple: ConnTuple, zone: int = 0) -> ConnEntry | None:
+        """The entry that has this tuple in a zone."""
+
+
+class Witness(Protocol):
+    """Who says what a kernel does: a real node, or what one said once."""
+
+    backend: Backend
+    patience: Patience
+
+    @property
+    def connections(self) -> Connections:
+        """The table as it is after the last packet."""
+
+    def connection_count(self) -> int:
+        """How many connections there are."""
+
+    def inject(self, given: Given) -> Outcome:
+        """What became of a packet."""
+
+    def moment(self) -> float:
+        """Seconds since 1970."""
+
+
+class TextReader(Protocol):
+    """Reads the witness's node as the tools print it."""
+
+    def read(self, *, network_changed: bool) -> dict[str, str]:
+        """Texts by name."""
+
+
 class Judge:
     """Keeps one node alive for scenarios of the same topology and back-end; a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, witness: Callable[[KernelNode], Witness] = lambda node: node) -> None:
+        self._witness = witness
+        """What the packets go through; a recorder stands between."""
+        self.last_texts: dict[str, str] = {}
+        """The last scenario's node as its tools printed it."""
         self._node: KernelNode | None = None
         self._reader: SnapshotReader | None = None
 
@@ -97,13 +137,18 @@ class Judge:
             report.refused = str(refusal)
             return report
         try:
-            assert self._reader is not None
-            _run(node, self._reader, scenario, report)
+            run_scenario(self._witness(node), self, scenario, report)
         except BaseException:
             self._close()
             raise
         node.clear()
         return report
+
+    def read(self, *, network_changed: bool) -> dict[str, str]:
+        """Reads the node that is asked now."""
+        assert self._reader is not None
+        self.last_texts = self._reader.read(network_changed=network_changed)
+        return self.last_texts
 
     def _node_for(self, scenario: Scenario) -> KernelNode:
         node = self._node
@@ -114,7 +159,8 @@ class Judge:
         return node
 
 
-def _run(node: KernelNode, reader: SnapshotReader, scenario: Scenario, report: Report) -> None:
+def run_scenario(node: Witness, reader: TextReader, scenario: Scenario, report: Report) -> None:
+    """Judges packet after packet until the two disagree."""
     # Forwarding brings and takes IPv6 anycast routes.
     changed = any("forward" in name for name, _ in scenario.sysctls)
     try:
@@ -122,7 +168,7 @@ def _run(node: KernelNode, reader: SnapshotReader, scenario: Scenario, report: R
     except InvalidInput as error:
         report.mismatches.append(Mismatch(None, (f"the node's own text is refused: {error}",), ""))
         return
-    session = simulated.session(clock_s=time.time())
+    session = simulated.session(clock_s=node.moment())
     memory = Memory()
     patience = node.patience
     pause_s = _CONNLIMIT_PAUSE_S if any("connlimit" in text for text in scenario.rules.values()) else 0.0
@@ -141,7 +187,7 @@ def _run(node: KernelNode, reader: SnapshotReader, scenario: Scenario, report: R
             return
         memory.keep(shot.key, given, outcome)
         report.packets += 1
-        session.clock_s = time.time()
+        session.clock_s = node.moment()
         trial = _Trial(node, simulated, session, given, outcome, patience)
         if not trial.judge():
             if trial.unknown:
@@ -156,7 +202,7 @@ class _Trial:
 
     def __init__(
         self,
-        node: KernelNode,
+        node: Witness,
         simulated: Node,
         session: Session,
         given: Given,
@@ -239,7 +285,20 @@ class _Trial:
                 for key in keys:
                     if low <= key <= high:
                         return key
+        for quoted in self._quoted():
+            keys = [quoted.sport, quoted.dport] if (low, high) in _SOURCE_CLASSES else [quoted.dport, quoted.sport]
+            for key in keys:
+                if low <= key <= high:
+                    return key
         return low
+
+    def _quoted(self) -> Iterator[Packet]:
+        """What errors of the node quote: the packet as it was, also where no connection came to be."""
+        for walk in self._outcome.walks[1:]:
+            error = read_packet(walk.first) if walk.kind is Kind.ICMP_ERROR and walk.first is not None else None
+            quoted = read_packet(error.payload) if error is not None else None
+            if quoted is not None and quoted.has_ports:
+                yield quoted
 
     def _differences(self, trace: Trace, session: Session) -> list[str]:
         remarks = compare_own(self._outcome, trace, self._backend, local=self._given.in_iface is None)
@@ -271,7 +330,8 @@ class _Trial:
             self._patience.note(answer.packet)
             remarks += compare_made(walk, self._outcome.departures, answer, self._backend, stamped=self._stamped)
         self._unpredicted = unpaired
-        if unpaired and trace.disposition is not Disposition.DELIVERED:
+        heard = any(one.origin is Origin.INJECTED for one in self._outcome.delivered)
+        if unpaired and trace.disposition is not Disposition.DELIVERED and not heard:
             first = unpaired[0].first
             made = read_packet(first) if first is not None else None
             remarks.append(f"answer: the kernel made {made}, the simulator none")
@@ -288,9 +348,14 @@ class _Trial:
             # Over IPv6 sockets answer by the device whose address was asked, whatever the routes say (tcp_v6_send_response,
             # icmpv6_echo_reply).
             devices = (None, walk.first_out or None) if packet.family is IPFamily.V6 else (None,)
-            remarks = [self._judge_local_answer(walk, packet, device) for device in dict.fromkeys(devices)]
-            if [] not in remarks:
-                self.remarks = [f"local socket's {remark}" for remark in remarks[0]]
+            remarks: list[str] = []
+            for device in dict.fromkeys(devices):
+                answered = self._judge_local_answer(walk, packet, device)
+                if not answered:
+                    break
+                remarks = remarks or answered
+            else:
+                self.remarks = [f"local socket's {remark}" for remark in remarks]
                 return False
         return True
 

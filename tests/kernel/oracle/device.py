@@ -24,6 +24,9 @@ _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_TAP, _IFF_NO_PI = 0x1, 0x2, 0x1000
 _SO_MARK = 36
 _NEIGHBOUR_HOP_LIMIT = 255
+_IGMP_HEADER_WORDS = 6
+_MTU_DISCOVER = {IPFamily.V4: (socket.IPPROTO_IP, 10), IPFamily.V6: (socket.IPPROTO_IPV6, 23)}
+_DISCOVER_BY_INTERFACE = 4
 _FREEBIND = {IPFamily.V4: (socket.IPPROTO_IP, 15), IPFamily.V6: (socket.IPPROTO_IPV6, 78)}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _AF = {IPFamily.V4: socket.AF_INET, IPFamily.V6: socket.AF_INET6}
@@ -72,7 +75,7 @@ class Tun:
 def is_noise(data: bytes) -> bool:
     """True for what a node says by itself: neighbour discovery, MLD (behind a hop-by-hop header), IGMP."""
     if data[0] >> 4 == 4:
-        return data[9] == socket.IPPROTO_IGMP and data[16] >> 4 == 14
+        return data[9] == socket.IPPROTO_IGMP and data[8] == 1 and data[0] & 15 == _IGMP_HEADER_WORDS
     if data[6] == socket.IPPROTO_ICMPV6 and len(data) > 40:
         return 133 <= data[40] <= 136 and data[7] == _NEIGHBOUR_HOP_LIMIT
     return data[6] == 0 and len(data) > 48 and data[40] == socket.IPPROTO_ICMPV6 and data[48] in (130, 131, 132, 143)
@@ -170,6 +173,8 @@ class DeliveryTap:
                 for proto in protocols:
                     tap = socket.socket(_AF[family], socket.SOCK_RAW, proto)
                     tap.setblocking(False)
+                    # Otherwise the tap would make the node learn path MTUs from ICMP errors (raw_err in net/ipv4/raw.c).
+                    tap.setsockopt(*_MTU_DISCOVER[family], _DISCOVER_BY_INTERFACE)
                     if family is IPFamily.V6:
                         for option in (_IPV6_RECVPKTINFO, _IPV6_RECVHOPLIMIT, _IPV6_RECVTCLASS):
                             tap.setsockopt(socket.IPPROTO_IPV6, option, 1)

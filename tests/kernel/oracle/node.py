@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.kernel.oracle.conntrack import ConnectionTable
 from tests.kernel.oracle.device import DeliveryTap, LocalSender, Tun
 from tests.kernel.oracle.drop_reason import DropReasons
 from tests.kernel.oracle.namespace import Namespace, ToolFailed
-from tests.kernel.oracle.outcome import Departure, EventKind, KernelWalk, Origin, Outcome
+from tests.kernel.oracle.outcome import Departure, EventKind, KernelWalk, Kind, Origin, Outcome
 from tests.kernel.oracle.separate import assign_departures, packet_kind, separate
 from tests.kernel.oracle.trace import TRACE_RULESET, LegacyTrace, NftTrace, count_rules, number_handles
 from tests.kernel.patience import Patience
@@ -157,6 +158,10 @@ class KernelNode:
         self._sender.close()
         self._forget()
 
+    def moment(self) -> float:
+        """The node's clock, in seconds since 1970."""
+        return time.time()
+
     def connection_count(self) -> int:
         """How many entries the connection table of this node holds."""
         return int(self.namespace.read_sysctl("net/netfilter/nf_conntrack_count"))
@@ -209,10 +214,12 @@ class KernelNode:
     def _delivered(self, own: KernelWalk) -> tuple[Departure, ...]:
         kind = packet_kind(own.last) if own.last is not None else None
         iface = own.steps[-1].in_iface if own.steps else ""
-        return tuple(
-            Departure(iface, data, Origin.INJECTED if packet_kind(data) is kind else Origin.MADE)
-            for data in self._tap.read()
-        )
+        found = []
+        for data in self._tap.read():
+            got = packet_kind(data)
+            whole = kind is Kind.LATER_FRAGMENT and got in (Kind.OTHER, Kind.HANDSHAKE_ANSWER)
+            found.append(Departure(iface, data, Origin.INJECTED if got is kind or whole else Origin.MADE))
+        return tuple(found)
 
     # --- tools -------------------------------------------------------------------------------------------------
 

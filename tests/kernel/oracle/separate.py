@@ -123,6 +123,9 @@ def _legacy_groups(sightings: Sequence[Sighting], own_kind: Kind, local: bool) -
     closed: set[int] = set()
     for sighting in sightings:
         kind = packet_kind(sighting.data or b"")
+        if own.kind is Kind.LATER_FRAGMENT and sighting.step.hook is Hook.INPUT and not others:
+            # Fragments for the node are put together between PREROUTING and INPUT.
+            own.kind = kind
         copy = _in_copy([group for group in others if id(group) not in closed], sighting)
         if kind is not own.kind:
             _made(others, kind, sighting).sightings.append(sighting)
@@ -183,6 +186,8 @@ def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind, *, local: bool, c
         kind = own_kind
         if sighting.data is not None and not _has_extensions(sighting.data):
             kind = packet_kind(sighting.data)
+        if own.kind is Kind.LATER_FRAGMENT and sighting.step.hook is Hook.INPUT and len(groups) == 1:
+            own.kind = kind
         if kind is not own.kind:
             _made(groups, kind, sighting).sightings.append(sighting)
         elif number in copies:
