@@ -128,7 +128,7 @@ class Session:
         while session is not None:
             for key in reversed(session._by_source.get(bucket, ())):
                 hit = self._lookup(key)
-                if hit is not None and hit[0] not in found:
+                if hit is not None and hit[1] is Direction.ORIGINAL and hit[0] not in found:
                     found.append(hit[0])
             session = session._parent
         return found

@@ -93,3 +93,13 @@ def test_memories_are_carried_over_by_commit_only() -> None:
     child.commit()
     assert root.memory == {("filter", "FORWARD", 1, 0): 3}
     assert root.recent == {"list": {1: (0.0,)}}
+
+
+def test_a_connection_the_other_way_has_another_source() -> None:
+    """Its answers have the tuple of a connection that is gone."""
+    session = Session(None)
+    gone = connection()
+    session.insert(gone)
+    session.remove(gone)
+    session.insert(connection(REPLY, ORIGINAL))
+    assert session.same_source(ORIGINAL, 0) == []
