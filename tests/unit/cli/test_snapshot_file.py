@@ -100,6 +100,11 @@ def test_the_family_of_one_file_of_rules(text: str, name: str, family: IPFamily)
     assert recognise_family(text, name) is family
 
 
+@pytest.mark.timeout(20)
+def test_a_long_text_without_addresses_is_looked_through_once() -> None:
+    assert recognise_family("nothing to see in this line\n" * 700_000, "save") is IPFamily.V4
+
+
 def with_link() -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as made:
