@@ -7,13 +7,12 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from tortie.net.pcap import parse_capture
-
 from bench.calico_node import make_node, pod_address
 from bench.measure import Figure, seconds
 from tortie.codec.snapshot import parse_snapshot
 from tortie.net.address import IPFamily, parse_address
 from tortie.net.packet import Packet
+from tortie.net.pcap import parse_capture
 from tortie.net.wire import format_packet
 from tortie.simulator.walk import Arrival, Node, walk
 
