@@ -134,3 +134,34 @@ def test_no_step_of_a_whole_node_lets_through_what_before_and_after_both_drop(
     chains = [c for t in kernel.ruleset(FAMILY, BACKEND).tables.values() for c in t.chains.values()]
     assert not kernel.ip_sets
     assert not any(chain.rules or CALICO.owns_chain(chain.name) for chain in chains)
+
+
+FOREIGN = """\
+*filter
+:FORWARD DROP [0:0]
+:INPUT DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+-A FORWARD -s 10.0.0.0/24 -j ACCEPT
+-A FORWARD -d 10.65.0.2/32 -j ACCEPT
+-A INPUT -i eth0 -p tcp -j ACCEPT
+COMMIT
+"""
+
+
+@settings(max_examples=8)
+@given(told=told_twice(), data=st.data())
+def test_no_step_of_coming_or_going_lets_through_what_foreign_rules_and_ours_both_drop(
+    told: tuple[Told, Told], data: st.DataObject
+) -> None:
+    """Hooks come and go one table after the other, without a fence (docs/design/reconcile.md, limits)."""
+    kernel = FakeKernel()
+    kernel.restore(FAMILY, BACKEND, FOREIGN)
+    drawn = data.draw(st.lists(st.sampled_from(arrivals()), min_size=60, max_size=60, unique=True))
+    alone, ours = node(kernel), node(programmed(told[0], kernel.copy()))
+    dropped = [arrival for arrival in drawn if not passes(alone, arrival) and not passes(ours, arrival)]
+    for state in states(kernel, plan(wanted(told[0]), held(kernel), CALICO)):
+        now = node(state)
+        assert not [arrival for arrival in dropped if passes(now, arrival)]
+    for state in states(kernel, plan_removal(held(kernel), CALICO)):
+        now = node(state)
+        assert not [arrival for arrival in dropped if passes(now, arrival)]
