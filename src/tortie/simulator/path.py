@@ -14,7 +14,9 @@ from msgspec.structs import replace
 from tortie.net.address import IPFamily, format_address
 from tortie.net.node import RouteType
 from tortie.net.packet import Packet
+from tortie.net.protocol import TCP
 from tortie.net.wire import HOP_BY_HOP
+from tortie.netfilter.conntrack import TcpState
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState
 from tortie.simulator.conntrack import is_icmp_error
@@ -41,6 +43,7 @@ _TIME_EXCEEDED = {IPFamily.V4: (11, 0), IPFamily.V6: (3, 0)}
 _NOT_NEIGHBOUR = (1, 2)
 _REDIRECT = (5, 1)
 _SOURCE_ROUTES = {131, 137}
+_MULTICAST_V4 = 0xE
 _INTERFACE_LOCAL = 1
 _POINT_TO_POINT = 127
 _PAD_1, _PAD_N, _MOST_PADDING = 0, 1, 5
@@ -324,6 +327,9 @@ def _send_and_hear(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
         later = skb.socket is not None and not skb.socket.has_file
         if heard_v4 and not later:
             _hear(run, copy, node)
+        if skb.packet.ttl == 0 and skb.packet.dst >> 28 == _MULTICAST_V4:
+            text = "a multicast with TTL 0 does not leave the node"
+            raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.OUTPUT))
         try:
             return leave(run, skb, node, Disposition.SENT)
         finally:
@@ -332,11 +338,11 @@ def _send_and_hear(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     arrived = leave(run, skb, node, Disposition.SENT)
     copy = _clone(skb)
     heard = _hear(run, copy, node) if _through_hook(run, copy, node, Hook.POSTROUTING) else None
-    if skb.packet.dst >> 112 & 0xF > _INTERFACE_LOCAL:
+    if skb.packet.dst >> 112 & 0xF > _INTERFACE_LOCAL and skb.packet.ttl > 0:
         return arrived
     if heard is not None:
         return heard
-    text = "a multicast of this scope does not leave the interface"
+    text = "a multicast of this scope or with hop limit 0 does not leave the interface"
     raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.POSTROUTING))
 
 
@@ -392,7 +398,8 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
     elif is_icmp_error(packet):
         towards = _ways_of_error(run, skb, node, reply)
     else:
-        return send(run, skb, node)
+        skb.local_output, skb.in_iface = True, ""
+        towards = route_local_packet(run, skb, node.router)
     skb.local_output, skb.in_iface = True, ""
     decision = choose_route(run, skb, towards, "output")
     if not passes(decision):
@@ -400,6 +407,9 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
     if reply.gateway is None and packet.family is IPFamily.V6 and _leads_to_anycast(decision, packet.dst):
         text = "no error is sent to an anycast address"
         raise Ended(Verdict.DROP, DecidedBy(Cause.ROUTE, text))
+    if packet.proto == TCP and reply.gateway is None and reply.connection is not None:
+        # The connection ends with the RST that this node makes (nf_ct_set_closing in nf_reject_ipv4.c).
+        reply.connection.tcp_state = TcpState.CLOSE
     return send_routed(run, skb, node, decision)
 
 

@@ -16,7 +16,6 @@ from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
 from tortie.net.protocol import AH, ESP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 from tortie.net.wire import format_packet, internet_checksum
-from tortie.netfilter.conntrack import TcpState
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import Direction
 from tortie.netfilter.target import TeeTarget
@@ -174,9 +173,6 @@ def _reset(skb: Skb, router: Router) -> Reply | None:
         return None
     if skb.route is not None and skb.route.kind in (RouteKind.BROADCAST, RouteKind.MULTICAST):
         return None
-    if skb.connection is not None and skb.connection.original.proto == TCP:
-        # The connection ends with the RST that this node makes (nf_ct_set_closing in nf_reject_ipv4.c).
-        skb.connection.tcp_state = TcpState.CLOSE
     flags = packet.tcp_flags
     if flags & _ACK:
         sequence, acknowledged, answer_flags = packet.tcp_ack, 0, _RST

@@ -134,12 +134,13 @@ class Router:
     ) -> tuple[RouteDecision, ...]:  # fmt: skip
         """Where a packet of the node itself goes; `src` 0 lets the node choose (`source` of the decision).
 
-        `out_iface` is the device its socket is bound to; `uid` None means that the sender is not known. `any_source` False
-        refuses addresses that are not the node's, as the IPv4 kernel does for all but raw and transparent sockets. `bound`
-        False says that `out_iface` was only asked for with the packet (IPV6_PKTINFO): IPv6 then prefers it, no more, once
-        the source is given.
+        IPv6 takes the destination `::` for `::1`, as sockets do. `out_iface` is the device the packet's socket is bound to;
+        `uid` None means that the sender is not known. `any_source` False refuses addresses that are not the node's, as the
+        IPv4 kernel does for all but raw and transparent sockets. `bound` False says that `out_iface` was only asked for
+        with the packet (IPV6_PKTINFO): IPv6 then prefers it, no more, once the source is given.
         """
         looks = self._looks
+        dst = dst or int(self._family is IPFamily.V6)
         key = (
             dst, src, out_iface, any_source, bound, proto == IGMP, mark if looks.mark else 0, tos if looks.tos else 0,
             uid if looks.uid else 0, (proto, sport, dport) if looks.ports else 0,
@@ -176,6 +177,10 @@ class Router:
                 src = 0
         elif device is None and needs_device(packet.dst) and packet.dst != 1:
             device = iface
+        if not packet.dst and self._family is IPFamily.V6:
+            # Not from a socket: `::` is looked up as it is.
+            flow = Flow(0, src, packet.tos, mark, LOOPBACK, device or "", uid, proto, sport, dport)
+            return self._decide_output(flow, any_source=True, bound=True)
         return self.route_output(
             packet.dst, src, mark=mark, tos=packet.tos, out_iface=device, uid=uid, proto=proto, sport=sport, dport=dport
         )

@@ -148,8 +148,6 @@ class Routing6:
 
     def decide_output(self, flow: Flow, *, bound: bool) -> tuple[RouteDecision, ...]:
         """The decision for a packet of the node itself; `flow.src` 0 lets the node choose its source."""
-        if not flow.dst:
-            flow = flow._replace(dst=1)
         if flow.oif and self._devices.known and flow.oif not in self._devices.by_name:
             return (RouteDecision(RouteKind.MARTIAN, f"there is no device {flow.oif}", errno="ENODEV"),)
         found = self._look_up_output(flow, bound=bound)

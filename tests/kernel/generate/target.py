@@ -92,14 +92,6 @@ def _queue(of: MatchDraw) -> DrawnTarget:
     return DrawnTarget(of.draw.one(["-j NFQUEUE --queue-num 7 --queue-bypass", "-j NFQUEUE --queue-num 7"]))
 
 
-def _tee(of: MatchDraw) -> DrawnTarget | None:
-    if not of.place.only(Hook.FORWARD) or of.place.backend is Backend.NFT:
-        # Copies of the node's own packets could not be told from them; nft shows too little of copies.
-        return None
-    hosts = of.world.addresses[of.place.family].hosts
-    return DrawnTarget(f"-j TEE --gateway {hosts[of.draw.one(list(hosts))][-1]}")
-
-
 def _classify(of: MatchDraw) -> DrawnTarget | None:
     return DrawnTarget("-j CLASSIFY --set-class 1:10") if of.place.has_output else None
 
@@ -230,7 +222,7 @@ def _netmap(of: MatchDraw) -> DrawnTarget:
 
 _EVERYWHERE: tuple[tuple[Maker, float], ...] = (
     (_fixed("-j ACCEPT"), 4), (_drop, 1.5), (_fixed("-j RETURN"), 1.5), (_fixed(""), 1.5), (_mark, 5), (_connmark, 2),
-    (_log, 0.7), (_set, 2), (_queue, 0.1), (_tee, 0.15), (_classify, 0.3), (_mss, 0.4),
+    (_log, 0.7), (_set, 2), (_queue, 0.1), (_classify, 0.3), (_mss, 0.4),
 )  # fmt: skip
 _BY_TABLE: dict[TableName, tuple[tuple[Maker, float], ...]] = {
     TableName.RAW: ((_notrack, 2), (_trace, 0.2)),

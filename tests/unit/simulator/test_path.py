@@ -134,3 +134,18 @@ def test_the_devices_a_user_chain_sees_depend_on_where_it_was_called() -> None:
     assert [hit for hit in hits(trace) if hit.startswith("filter:X") and "R" not in hit] == [
         "filter:X:2", "filter:X:3", "filter:X:5",
     ]  # fmt: skip
+
+
+def test_a_group_hears_a_packet_without_hops_on_this_node_only() -> None:
+    rules = MANGLE + "-A INPUT -i e0"
+    trace = walk_packet(node(rules), packet("udp", "10.0.0.1:1", "224.0.0.1:2", ttl=0), None, out_iface="e0").trace
+    assert "mangle:INPUT:1" in hits(trace)
+    assert (trace.verdict, trace.decided_by.cause) == (Verdict.DROP, Cause.HEADER)
+
+
+def test_a_group_of_ipv6_hears_a_packet_without_hops_on_this_node_only() -> None:
+    sent = packet("udp", "[fd00::1]:1", "[ff02::1]:2", ttl=0)
+    trace = walk_packet(node("", MANGLE), sent, None, out_iface="e0").trace
+    assert trace.disposition is Disposition.DELIVERED
+    assert trace.out is not None
+    assert trace.out.iface == "e0"

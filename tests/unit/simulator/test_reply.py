@@ -6,9 +6,12 @@ import pytest
 from msgspec import structs
 
 from tests.node_builder import hits, left_as, node, packet, walk_packet
+from tortie.net.address import IPFamily
+from tortie.net.node import PolicyRule, RuleAction
 from tortie.net.packet import Packet
 from tortie.net.wire import format_packet, parse_packet
 from tortie.simulator.trace import Verdict
+from tortie.simulator.walk import Arrival, walk
 
 A, B = "10.0.0.5", "10.1.0.9"
 SYN = packet("tcp", f"{A}:1", f"{B}:2", tcp_seq=100)
@@ -128,3 +131,20 @@ def test_a_copy_goes_to_its_gateway_and_the_packet_goes_on() -> None:
     trace = walk_packet(node(rules), packet("udp", f"{A}:1", f"{B}:2")).trace
     assert left_as(trace).startswith("e1")
     assert left_as(trace.answers[0]) == "e2 10.0.0.5:1>10.1.0.9:2"
+
+
+@pytest.mark.parametrize(("action", "state"), [(RuleAction.TABLE, "CLOSE"), (RuleAction.BLACKHOLE, "ESTABLISHED")])
+def test_only_a_reset_that_finds_a_way_ends_the_connection(action: RuleAction, state: str) -> None:
+    """Rejected is the third segment; the rule of the last parameter holds for the node's own packets."""
+    rules = rejecting(" --reject-with tcp-reset", "-p tcp --tcp-flags SYN,PSH PSH -m conntrack --ctstate ESTABLISHED")
+    made = node(rules, policy=(PolicyRule(IPFamily.V4, 10, action, in_iface="lo"),))
+    session = made.session()
+    back = packet("tcp", f"{B}:2", f"{A}:1", "SA", tcp_seq=5, tcp_ack=101)
+    walk(made, Arrival(SYN, "e0"), session)
+    walk(made, Arrival(back, "e1"), session)
+    for flags in ("A", "PA"):
+        segment = packet("tcp", f"{A}:1", f"{B}:2", flags, tcp_seq=101, tcp_ack=6)
+        trace = walk(made, Arrival(segment, "e0"), session).trace
+    assert trace.verdict is Verdict.REJECT
+    (after,) = session.connections
+    assert after.tcp_state.value == state

@@ -52,6 +52,15 @@ def test_groups_keep_their_device_when_routed_again_in_ipv6() -> None:
         assert again.iface == "e2"
 
 
+def test_a_packet_translated_to_no_address_at_all_is_routed_as_one_for_elsewhere() -> None:
+    """Only sockets take `::` for `::1`."""
+    made = router("::/0 dev e1", family=V6)
+    sent = packet("fd00:1::1", "::")
+    (first,) = made.route_output(sent.dst, sent.src)
+    (again,) = made.route_again(sent, mark=0, iface="e1")
+    assert (first.iface, again.iface) == ("lo", "e1")
+
+
 def test_a_broadcast_source_counts_as_none_when_routed_again() -> None:
     made = router(BY_E3, "50: from 10.0.0.255 lookup 100")
     (again,) = made.route_again(packet("10.0.0.255", "8.8.8.8"), mark=1, iface="e1")
