@@ -51,6 +51,8 @@ def plan_arrival(asked: AskedPacket, node: Node) -> PlannedArrival:
             notes.append(note)
     if not local and (asked.uid is not None or asked.gid is not None or asked.groups):
         raise InvalidInput("--uid, --gid and --groups are for packets of this node", remedy="add --local")
+    if not local and asked.out_iface is not None and node.family(packet.family).router.knows_routes:
+        raise InvalidInput("-o is not for a packet that arrives: the snapshot has routes", remedy="leave it out")
     socket = None
     if asked.uid is not None or asked.gid is not None or asked.groups:
         socket = Socket(asked.uid, asked.gid, asked.groups)

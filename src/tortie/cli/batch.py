@@ -15,7 +15,7 @@ from typing import Any
 from tortie.cli.arrival import plan_arrival
 from tortie.cli.edit import apply_edits
 from tortie.cli.exit_code import EXIT_BAD_INPUT, EXIT_PASSED
-from tortie.cli.node_source import load_node_snapshot, parse_assumptions, tell_snapshot_notes
+from tortie.cli.node_source import load_node_snapshot, open_stdin, parse_assumptions, tell_snapshot_notes
 from tortie.cli.packet_option import parse_packet_words, split_words
 from tortie.cli.trace_option import TraceRequest
 from tortie.net.address import IPFamily
@@ -97,7 +97,7 @@ def _write(encoder: Any, document: Document, *, live: bool) -> None:
 def _lines(path: str) -> Iterator[str]:
     """The lines of a file, read as they come; bytes that are no UTF-8 become a line that cannot be read."""
     if path == "-":
-        for line in sys.stdin.buffer:
+        for line in open_stdin():
             yield line.decode(errors="replace")
         return
     try:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from tortie.cli.arrival import check_interface, infer_interface, is_own_address, usual_frame_type
 from tortie.cli.edit import apply_edits
 from tortie.cli.exit_code import EXIT_PASSED
-from tortie.cli.node_source import load_node_snapshot, parse_assumptions, read_bytes, tell_snapshot_notes
+from tortie.cli.node_source import load_node_snapshot, parse_assumptions, read_bytes, source_name, tell_snapshot_notes
 from tortie.cli.terminal import Line, Style, find_paper, plain, write_lines
 from tortie.cli.trace_option import TraceRequest
 from tortie.cli.trace_text import VERDICT_STYLES, View, outcome_line, walk_lines
@@ -158,6 +158,11 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     remarked: int = 0
 
+    @property
+    def walked(self) -> int:
+        """How many were walked."""
+        return self.total - self.left_out.total()
+
     def add(self, traced: Traced) -> None:
         """Counts one frame."""
         self.total += 1
@@ -180,7 +185,7 @@ _ORDER = (Verdict.DROP, Verdict.REJECT, Verdict.UNKNOWN, Verdict.MAYBE, Verdict.
 
 def tally_lines(tally: Tally, naming: Naming, name: str) -> Iterator[Line]:
     """The summary: what did not get through first, then by number."""
-    yield plain(f"{name}: {tally.total} frames, {tally.total - tally.left_out.total()} walked", style=Style.HEAD)
+    yield plain(f"{name}: {tally.total} frames, {tally.walked} walked", style=Style.HEAD)
     fates = sorted(tally.groups.items(), key=lambda item: (_ORDER.index(item[0][0]), -item[1].count))
     for (verdict, *_), group in fates:
         yield Line()
@@ -222,14 +227,17 @@ def run_capture(request: TraceRequest) -> int:
         assume=parse_assumptions(request.assume),
         stateful=request.stateful is not False,
     )
-    naming = read_naming(snapshot.rulesets)
+    naming, name = read_naming(snapshot.rulesets), source_name(request.pcap)
     if request.json:
-        last = _write_json(found, naming)
+        tally = _write_json(found, naming)
     else:
-        last = _write_text(found, request, View(naming, misses=request.misses, brief=request.brief), request.pcap)
-    missing = [number for number in request.packet if not 1 <= number <= last]
+        tally = _write_text(found, request, View(naming, misses=request.misses, brief=request.brief), name)
+    missing = [number for number in request.packet if not 1 <= number <= tally.total]
     if missing:
-        raise InvalidInput(f"no packet {missing[0]} in this capture", source=request.pcap, remedy=f"it has {last}")
+        raise InvalidInput(f"no packet {missing[0]} in this capture", source=name, remedy=f"it has {tally.total}")
+    if not tally.walked:
+        reason, _ = next(iter(tally.left_out.most_common(1)), ("it is empty", 0))
+        raise InvalidInput(f"no packet of this capture can be walked: {reason}", source=name)
     return EXIT_PASSED
 
 
@@ -237,18 +245,18 @@ def _frames(path: str) -> Iterator[Frame]:
     try:
         yield from parse_capture(read_bytes(path))
     except InvalidInput as error:
-        raise error.at(source=path) from None
+        raise error.at(source=source_name(path)) from None
 
 
-def _write_json(found: Iterable[Traced], naming: Naming) -> int:
+def _write_json(found: Iterable[Traced], naming: Naming) -> Tally:
     import msgspec
 
     encoder = msgspec.json.Encoder()
-    number = 0
+    tally = Tally()
     for traced in found:
-        number = traced.number
+        tally.add(traced)
         sys.stdout.write(encoder.encode(_document(traced, naming)).decode() + "\n")
-    return number
+    return tally
 
 
 def _document(traced: Traced, naming: Naming) -> Document:
@@ -260,7 +268,7 @@ def _document(traced: Traced, naming: Naming) -> Document:
     return head | (walk_document(traced.walk, naming) if traced.full else brief_document(traced.walk, naming))
 
 
-def _write_text(found: Iterable[Traced], request: TraceRequest, view: View, name: str) -> int:
+def _write_text(found: Iterable[Traced], request: TraceRequest, view: View, name: str) -> Tally:
     """The packets asked for, then the sum, also of a capture that turns out to be damaged further on."""
     paper = find_paper(request.color)
     tally = Tally()
@@ -272,7 +280,7 @@ def _write_text(found: Iterable[Traced], request: TraceRequest, view: View, name
     finally:
         if tally.total:
             sys.stdout.write(write_lines(tally_lines(tally, view.naming, name), paper))
-    return tally.total
+    return tally
 
 
 def _full_lines(traced: Traced, view: View) -> Iterator[Line]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tortie.cli.exit_code import EXIT_NOT_KNOWN, EXIT_PASSED, EXIT_STOPPED
-from tortie.cli.trace_option import NODE, SHOWN, SectionedCommand, SectionedOption, color_option
+from tortie.cli.trace_option import NODE, SHOWN, SectionedCommand, SectionedOption, check_stdin, color_option
 
 _HELP = """Explain TRACE lines of the kernel rule by rule, and say where the simulator disagrees.
 
@@ -49,13 +49,14 @@ def explain_log(
     import time
 
     from tortie.cli.log_explanation import LogExplainer, write_json, write_text
-    from tortie.cli.node_source import load_node_snapshot, read_text, tell_snapshot_notes
+    from tortie.cli.node_source import load_node_snapshot, read_text, source_name, tell_snapshot_notes
     from tortie.cli.trace_text import View
     from tortie.codec.tracelog import group_steps, parse_tracelog
     from tortie.simulator.summary import read_naming
     from tortie.simulator.walk import Node
 
-    groups = group_steps(parse_tracelog(read_text(file), source=file))
+    check_stdin(file, node, conntrack)
+    groups = group_steps(parse_tracelog(read_text(file), source=source_name(file)))
     snapshot = load_node_snapshot(node, conntrack=conntrack)
     tell_snapshot_notes(snapshot)
     explainer = LogExplainer(Node.from_snapshot(snapshot), clock_s=time.time())

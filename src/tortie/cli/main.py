@@ -76,14 +76,27 @@ class CommandGroup(click.Group):
             click.echo("", err=True)
             ctx.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
-            _leave_pipe()
+            _abandon_output(EXIT_BROKEN_PIPE)
         return result
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the program; output that has nowhere to go, be it help or a trace, is bad input too."""
+        if sys.stdout is None:
+            click.echo("tortie: stdout is closed", err=True)
+            raise SystemExit(EXIT_BAD_INPUT)
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if error.filename is not None:  # about a file, so none of the output's errors
+                raise
+            click.echo(f"tortie: the output cannot be written: {error.strerror or error}", err=True)
+            _abandon_output(EXIT_BAD_INPUT)
 
-def _leave_pipe() -> NoReturn:
-    """Ends quietly when the reader has gone away; what is left in the buffer goes nowhere."""
+
+def _abandon_output(code: int) -> NoReturn:
+    """Ends when nobody can be written to any more; what is left in the buffer goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise SystemExit(EXIT_BROKEN_PIPE)
+    raise SystemExit(code)
 
 
 _HELP = """Say what a Linux node's netfilter rules do to any packet, rule by rule.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from tortie.net.error import InvalidInput
 from tortie.netfilter.snapshot import Snapshot
@@ -25,7 +26,7 @@ def load_node_snapshot(path: str | None, *, conntrack: str | None = None) -> Sna
         return snapshot
     from tortie.codec.conntrack import parse_conntrack
 
-    return replace(snapshot, connections=parse_conntrack(read_text(conntrack), source=conntrack))
+    return replace(snapshot, connections=parse_conntrack(read_text(conntrack), source=source_name(conntrack)))
 
 
 def snapshot_notes(snapshot: Snapshot) -> tuple[str, ...]:
@@ -48,15 +49,27 @@ def read_text(path: str) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise InvalidInput("not UTF-8 text", source=path, line=line) from None
+        raise InvalidInput("not UTF-8 text", source=source_name(path), line=line) from None
+
+
+def source_name(path: str) -> str:
+    """What a file is called in messages: `stdin` for `-`."""
+    return "stdin" if path == "-" else path
+
+
+def open_stdin() -> BinaryIO:
+    """The bytes of stdin; raises `InvalidInput` when there is none."""
+    import sys
+
+    if sys.stdin is None:
+        raise InvalidInput("stdin is closed", remedy="give a file")
+    return sys.stdin.buffer
 
 
 def read_bytes(path: str) -> bytes:
     """The bytes of a file, or of stdin for `-`; raises `InvalidInput` when it cannot be read."""
-    import sys
-
     try:
-        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return open_stdin().read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise InvalidInput(error.strerror or str(error), source=path) from None
 

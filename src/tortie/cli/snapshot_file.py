@@ -13,7 +13,6 @@ import lzma
 import os
 import re
 import stat
-import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -40,7 +39,9 @@ def load_snapshot(path: str) -> Snapshot:
     """The snapshot of a directory, an archive or a file of rules; `-` reads stdin. Raises `InvalidInput`."""
     with _collector_off():
         if path == "-":
-            return _from_stream(sys.stdin.buffer, "stdin", "stdin")
+            from tortie.cli.node_source import open_stdin
+
+            return _from_stream(open_stdin(), "stdin", "stdin")
         name = os.path.basename(os.path.normpath(path)) or path
         try:
             mode = os.stat(path).st_mode

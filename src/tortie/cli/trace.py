@@ -39,7 +39,7 @@ Examples:
 
 \b
 Exit code: 0 the packet gets through, 1 it does not, 3 that is not known or a matter of chance, 2 bad input.
-With --batch and --pcap: 0 when all packets could be read and walked, 2 when one could not.
+With --batch: 0 when every line could be read, 2 when one could not. With --pcap: 0 when packets could be walked.
 """
 
 

@@ -178,5 +178,18 @@ def check_request(request: TraceRequest) -> None:
         raise InvalidInput("--packet is for --pcap")
     if request.stateful is not None and not many:
         raise InvalidInput("--stateful and --stateless are for --batch and --pcap")
+    if request.batch is not None and request.misses:
+        raise InvalidInput(
+            "--misses is for text", remedy="the documents of a batch hold the rules that missed, without --brief"
+        )
+    if many and request.one:
+        raise InvalidInput("--one is for a single packet", remedy="no answers are walked with --batch and --pcap")
+    check_stdin(request.node, request.conntrack, request.batch, request.pcap)
     if not many and not request.words:
         raise InvalidInput("no packet to trace", remedy="such as: tortie trace tcp 10.65.0.2 10.65.1.9:80")
+
+
+def check_stdin(*paths: str | None) -> None:
+    """Refuses to read two files from stdin, of which the second would be empty."""
+    if paths.count("-") > 1:
+        raise InvalidInput("stdin (-) can be read only once", remedy="give the other one as a file")

@@ -96,6 +96,7 @@ def test_that_a_packet_is_made_here_is_told_when_it_was_worked_out() -> None:
         ("tcp 10.0.0.5:1 10.0.0.9:80", BARE, "the snapshot has no routes", "say -i IFACE, or --local"),
         ("tcp [fd01::5]:1 [fd00::1]:80", NODE, "cannot tell where fd01::5 arrives", "say -i IFACE"),
         ("tcp 10.0.0.5:1 10.0.0.9:80 -i eth0 --local", NODE, "--local and -i exclude each other", None),
+        ("tcp 10.0.0.5:1 10.0.0.9:80 -i eth0 -o eth0", NODE, "-o is not for a packet that arrives", "leave it out"),
         ("tcp 10.0.0.5:1 10.0.0.9:80 -i eth0 --uid 0", NODE, "--uid, --gid and --groups are for packets", "add --local"),
     ],
 )

@@ -49,11 +49,9 @@ def written(path: Path, *frames: bytes, link_type: int = 1, cut: int | None = No
 def fates(*words: object) -> list[str]:
     """Verdict and device of every packet, or why it was left out."""
     found = tortie(*words, "--json")  # type: ignore[arg-type]
-    assert found.exit_code == 0, found.output
-    return [
-        made["left_out"] if "left_out" in made else f"{made['verdict']} {made['in_iface']}"
-        for made in documents(found.stdout)
-    ]
+    made = documents(found.stdout)
+    assert found.exit_code == (0 if any("verdict" in one for one in made) else 2), found.output
+    return [one["left_out"] if "left_out" in one else f"{one['verdict']} {one['in_iface']}" for one in made]
 
 
 @pytest.mark.parametrize(
@@ -158,6 +156,18 @@ def test_what_is_no_capture_is_refused(node: Path, capture: Path, content: bytes
     found = tortie("-n", node, "--pcap", capture)
     assert (found.exit_code, found.stdout) == (2, "")
     assert message in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("frames", "reason"), [((), "it is empty"), ((ARP, ARP), "not an IP packet: ARP")], ids=["empty", "arp"]
+)
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
+def test_a_capture_of_which_nothing_can_be_walked_is_bad_input(
+    node: Path, capture: Path, frames: tuple[bytes, ...], reason: str, options: tuple[str, ...]
+) -> None:
+    found = tortie("-n", node, "--pcap", written(capture, *frames), *options)
+    assert found.exit_code == 2
+    assert found.stderr == f"tortie: {capture}: no packet of this capture can be walked: {reason}\n"
 
 
 def test_an_unknown_device_is_refused(node: Path, capture: Path) -> None:

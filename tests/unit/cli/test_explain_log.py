@@ -148,7 +148,7 @@ def test_documents_fit_the_schema(traced: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("nothing here\n", "no TRACE line in it"), ("[ 1.0] TRACE: filter:FORWARD:rule:1 IN=eth0 OU\n", "-:1: ")],
+    [("nothing here\n", "no TRACE line in it"), ("[ 1.0] TRACE: filter:FORWARD:rule:1 IN=eth0 OU\n", "stdin:1: ")],
     ids=["none", "cut"],
 )
 def test_a_text_that_is_no_log_is_refused(traced: Path, text: str, message: str) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -95,6 +97,25 @@ def test_a_reader_that_goes_away_is_no_error_to_shout_about() -> None:
     writer.stdout.close()
     assert (writer.stderr.read(), writer.wait(30)) == (b"", EXIT_BROKEN_PIPE)
     writer.stderr.close()
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["trace", "--help"], ["trace", "-n", "SAVE", "udp", "10.0.0.1", "10.0.0.2:53", "-i", "e"]]
+)
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [(">/dev/full", "the output cannot be written: No space left on device"), (">&-", "stdout is closed")],
+    ids=["full", "closed"],
+)
+def test_output_that_goes_nowhere_is_one_line_and_code_2(
+    tmp_path: Path, words: list[str], output: str, message: str
+) -> None:
+    save = tmp_path / "save"
+    save.write_text("*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n")
+    program = "from tortie.cli.main import main; main()"
+    command = shlex.join([sys.executable, "-c", program, *(str(save) if word == "SAVE" else word for word in words)])
+    found = subprocess.run(["/bin/sh", "-c", f"{command} {output}"], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (EXIT_BAD_INPUT, f"tortie: {message}\n")
 
 
 @pytest.mark.parametrize(

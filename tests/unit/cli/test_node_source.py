@@ -69,3 +69,9 @@ def test_bytes_that_are_no_text_are_found_by_line(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="not UTF-8 text") as caught:
         read_text(str(tmp_path / "list"))
     assert caught.value.line == 3
+
+
+def test_a_closed_stdin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InvalidInput, match="stdin is closed"):
+        read_bytes("-")

@@ -68,6 +68,11 @@ def test_options_that_go_together_are_fine(request_: TraceRequest) -> None:
         (TraceRequest(words=("x",), packet=(1,)), "--packet is for --pcap"),
         (TraceRequest(words=("x",), stateful=False), "--stateful and --stateless"),
         (TraceRequest(pcap="a", given={"tcp_flags": "S"}), "--tcp-flags is not for captures"),
+        (TraceRequest(batch="a", misses=True), "--misses is for text"),
+        (TraceRequest(batch="a", one=True), "--one is for a single packet"),
+        (TraceRequest(pcap="a", one=True), "--one is for a single packet"),
+        (TraceRequest(node="-", batch="-"), "only once"),
+        (TraceRequest(words=("x",), node="-", conntrack="-"), "only once"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(request_: TraceRequest, message: str) -> None:
