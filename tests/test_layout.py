@@ -13,6 +13,7 @@ PACKAGE = ROOT / "src" / "tortie"
 UNIT = ROOT / "tests" / "unit"
 
 TESTED_ELSEWHERE: dict[str, str] = {
+    "audit/finding": "tests/unit/audit/test_node.py: values only",
     "net/error": "tests of every parser",
     "net/node": "tests/unit/codec/test_node.py: values only",
     "netfilter/rule": "tests/unit/codec/test_save.py: values only",
@@ -22,7 +23,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
 }
 """Modules without a file in tests/unit, and where they are tested instead."""
 
-COMPLETE = ("calc", "render", "reconcile")
+COMPLETE = ("audit", "calc", "render", "reconcile")
 """Packages in which every module has its test file; a package joins when it has them all, and never leaves."""
 
 

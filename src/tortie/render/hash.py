@@ -30,6 +30,22 @@ def rule_hashes(chain: str, words: Iterable[str]) -> Iterator[str]:
         yield urlsafe_b64encode(digest[:_ENCODED_BYTES]).decode()
 
 
+def first_digest(chain: str) -> bytes:
+    """Where the hashes of a chain begin."""
+    return sha224(chain.encode("utf-8", "surrogateescape")).digest()
+
+
+def next_digest(digest: bytes, chain: str, words: str) -> bytes:
+    """The digest after one more rule with these words."""
+    text = f"-A {chain} HASH {words}"
+    return sha224(digest + text.encode("utf-8", "surrogateescape")).digest()
+
+
+def shown_hash(digest: bytes) -> str:
+    """What the comment of a rule with this digest shows."""
+    return urlsafe_b64encode(digest[:_ENCODED_BYTES]).decode()
+
+
 def numbered_rules(chain: str, rules: Iterable[FelixRule]) -> tuple[Rule, ...]:
     """The rules of a chain as they are programmed: each with its hash in the first comment."""
     given = tuple(rules)
