@@ -1,0 +1,92 @@
+"""JSON text to plain data, and the lines where fields stand.
+
+The standard library's decoder does the work. Keys that occur twice are refused, as they are in YAML. When somebody needs a
+line, the text is walked once more from where the resource starts, skipping value after value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tortie.model.problem import Path
+from tortie.net.error import InvalidInput
+
+_BLANKS = re.compile(r"[ \t\n\r]*")
+
+
+def parse_json(text: str) -> Any:
+    """The one value of a text; raises `InvalidInput` with the line."""
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise InvalidInput(f"not JSON: {error.msg}", line=error.lineno) from None
+    except RecursionError:
+        raise InvalidInput("not JSON that can be read: nested too deeply") from None
+    except ValueError as error:
+        raise InvalidInput(f"not JSON that can be read: {error}") from None
+
+
+def element_offsets(text: str, *path: str) -> list[int]:
+    """Where the elements of a list start, which is the root or stands under keys of it; the text is good JSON."""
+    offset = _skip_blanks(text, 0)
+    for key in path:
+        offset = next(value for name, _, value in _members(text, offset) if name == key)
+    return [value for _, _, value in _members(text, offset)]
+
+
+def find_json_line(text: str, offset: int, path: Path) -> int:
+    """The line, from 1, of the field at `path` below the value at `offset`, or of its innermost container that is there."""
+    value = place = _skip_blanks(text, offset)
+    for step in path:
+        if text[value] not in "{[":
+            break
+        found = next((entry for entry in _members(text, value) if entry[0] == step), None)
+        if found is None:
+            break
+        _, place, value = found
+    return text.count("\n", 0, place) + 1
+
+
+def _members(text: str, offset: int) -> Iterator[tuple[str | int, int, int]]:
+    """What an object or array holds: key or index, where that stands, where the value starts."""
+    mapping = text[offset] == "{"
+    index = 0
+    offset = _skip_blanks(text, offset + 1)
+    while text[offset] not in "}]":
+        key: str | int = index
+        place = offset
+        if mapping:
+            key, offset = _SKIPPER.raw_decode(text, offset)
+            offset = _skip_blanks(text, _skip_blanks(text, offset) + 1)
+        yield key, place, offset
+        _, offset = _SKIPPER.raw_decode(text, offset)
+        offset = _skip_blanks(text, offset)
+        if text[offset] == ",":
+            offset = _skip_blanks(text, offset + 1)
+        index += 1
+
+
+def _skip_blanks(text: str, offset: int) -> int:
+    found = _BLANKS.match(text, offset)
+    assert found is not None
+    return found.end()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} is there twice in one object")
+    return found
+
+
+def _constant(word: str) -> Any:
+    raise ValueError(f"{word} is no number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+_SKIPPER = json.JSONDecoder()
