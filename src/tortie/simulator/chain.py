@@ -151,10 +151,11 @@ def _run_opaque(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: Comp
 
 def _continue_or_unknown(run: Run, hook: Hook, chain: CompiledChain, rule: CompiledRule, why: str) -> None:
     """A target that cannot be simulated: one outcome goes on as if it did nothing, the other is unknown."""
-    conditions = (f"if {_subject(chain, rule)} leaves the packet as it is", why)
+    conditions = (f"{_subject(chain, rule)} leaves the packet as it is", why)
     choice = Choice(DoubtKind.UNKNOWN, _subject(chain, rule), ("ignore", "unknown"), conditions)
     if run.chooser.choose(choice) == 1:
         raise Ended(Verdict.UNKNOWN, _rule_decides(hook, chain, rule, why))
+    run.learned.forget()
 
 
 def _apply_policy(run: Run, skb: Skb, hook: Hook, base: CompiledChain) -> None:
@@ -190,6 +191,13 @@ def _settle(
     position = rule.tests.index(test)
     if not isinstance(answer, Doubt):
         raise Ended(Verdict.DROP, _hotdrop_decides(hook, chain, rule, "match"), errno="EPERM")
+    match, subject = rule.matches[position], _subject(chain, rule)
+    conditions = (answer.why, f"not: {answer.why}")
+    if answer.kind is DoubtKind.UNKNOWN and not run.chooser.assumes(subject):
+        settled = run.learned.answer(match, skb)
+        if settled is not None:
+            run.miss_reason = None if settled else conditions[1]
+            return settled
     for later in range(position + 1, len(rule.tests)):
         if is_stateful(rule.matches[later]):
             break
@@ -200,11 +208,12 @@ def _settle(
     if rule.harmless:
         run.maybe = answer.why
         return True
-    conditions = (answer.why, f"not: {answer.why}")
     chance = answer.probability
     probabilities = (chance, 1 - chance) if chance is not None else None
-    choice = Choice(answer.kind, _subject(chain, rule), ("match", "miss"), conditions, probabilities)
+    choice = Choice(answer.kind, subject, ("match", "miss"), conditions, probabilities)
     number = run.chooser.choose(choice)
+    if answer.kind is DoubtKind.UNKNOWN:
+        run.learned.note(match, skb, holds=number == 0)
     run.miss_reason = conditions[1] if number else None
     return number == 0
 

@@ -59,6 +59,10 @@ class Chooser:
         self.open_points: list[tuple[int, int]] = []
         """For every choice that was not assumed: (option taken, number of options)."""
 
+    def assumes(self, subject: str) -> bool:
+        """True when the caller decided this beforehand."""
+        return subject in self._assume
+
     def choose(self, choice: Choice) -> int:
         """The number of the option to follow; remembers it as a condition."""
         assumed = self._assume.get(choice.subject)

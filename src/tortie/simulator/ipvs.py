@@ -117,7 +117,7 @@ class Balancer:
     def _doubt(self, run: Run, hook: Hook, packet: Packet) -> None:
         where = format_address(self._family, packet.dst)
         why = f"{where} is an address of {KUBE_DEVICE}, and the snapshot holds no IPVS services (file ipvs: ipvsadm -Sn)"
-        choice = Choice(DoubtKind.UNKNOWN, "ipvs", ("ignore", "unknown"), (f"if IPVS has no service at {where}", why))
+        choice = Choice(DoubtKind.UNKNOWN, "ipvs", ("ignore", "unknown"), (f"IPVS has no service at {where}", why))
         if run.chooser.choose(choice) == 1:
             raise Ended(Verdict.UNKNOWN, DecidedBy(Cause.MISSING, why, hook), disposition=Disposition.UNKNOWN)
 

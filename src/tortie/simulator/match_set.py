@@ -39,7 +39,7 @@ _KEEPS_NOMATCH = "net"
 
 def compile_set(match: SetMatch, context: Context) -> Holds:
     """`-m set --match-set`."""
-    problem = set_problem(match.name, context)
+    problem = set_problem(match.name, context, inverted=match.inverted)
     if problem is not None:
         return doubtful(problem)
     inverted = match.inverted
@@ -60,15 +60,16 @@ def compile_set(match: SetMatch, context: Context) -> Holds:
     return test
 
 
-def set_problem(name: str, context: Context) -> str | None:
-    """Why nothing can be said about a set; None when it can be looked up."""
+def set_problem(name: str, context: Context, *, inverted: bool = False) -> str | None:
+    """What holds where the match does, and why nothing is known about the set; None when it can be looked up."""
     sets = context.snapshot.ip_sets
+    claim = f"the packet is {'not ' if inverted else ''}in set {name}"
     if sets is None:
-        return f"the packet is in set {name}, but the snapshot holds no ip sets"
+        return f"{claim}, but the snapshot holds no ip sets"
     if name not in sets:
-        return f"the packet is in set {name}, which is not in the snapshot"
+        return f"{claim}, which is not in the snapshot"
     if not sets[name].dimensions:
-        return f"the packet is in set {name}, whose type {sets[name].type} Tortie does not know"
+        return f"{claim}, whose type {sets[name].type} Tortie does not know"
     return None
 
 
@@ -245,7 +246,7 @@ def _list_member(match: SetMatch, context: Context) -> Callable[[Skb], bool | Do
 
 def explain_set(match: SetMatch, skb: Skb, context: Context, *, holds: bool) -> str:
     """Why the packet is, or is not, in the set; empty for a hit of `!`, which says it all."""
-    problem = set_problem(match.name, context)
+    problem = set_problem(match.name, context, inverted=match.inverted)
     if problem is not None:
         return problem
     definition = _definition(match.name, context)

@@ -288,8 +288,9 @@ def send_routed(run: Run, skb: Skb, node: FamilyNode, decision: RouteDecision) -
     except Diverted as diverted:
         note_diversion(run, skb)
         return send_routed(run, skb, node, diverted.decision)
-    decision = skb.route
-    skb.out_iface = decision.iface
+    if skb.route is not decision:
+        decision = skb.route
+        skb.out_iface, skb.out_clues = decision.iface, ()
     if decision.kind is RouteKind.LOCAL:
         return _loop_back(run, skb, node)
     if decision.looped:

@@ -33,6 +33,8 @@ def choose_route(run: Run, skb: Skb, decisions: tuple[RouteDecision, ...], stage
             None if None in chances else tuple(chance for chance in chances if chance is not None),
         )
         decision = decisions[run.chooser.choose(choice)]
+        if decision.kind is RouteKind.UNICAST or decision.kind is RouteKind.LOCAL:
+            run.learned.note_local(skb.packet.dst, holds=decision.kind is RouteKind.LOCAL)
     for text in decision.assumptions:
         run.assume(text)
     if run.steps is not None:
@@ -53,9 +55,12 @@ def without_routes(run: Run, skb: Skb, router: Router, decisions: tuple[RouteDec
         text = f"the packet is routed on by a device that is not known: {unknown.why}"
         return (replace(onward, assumptions=(*onward.assumptions, text)),)
     local = replace(unknown, kind=RouteKind.LOCAL, iface=LOOPBACK, missing=True)
+    settled = run.learned.is_local(skb.packet.dst)
+    if settled is not None and not run.chooser.assumes("route"):
+        return (local if settled else onward,)
     return (
-        replace(onward, option="forward", condition=f"if the packet is for another machine ({unknown.why})"),
-        replace(local, option="local", condition=f"if the packet is for this node ({unknown.why})"),
+        replace(onward, option="forward", condition=f"the packet is for another machine ({unknown.why})"),
+        replace(local, option="local", condition=f"the packet is for this node ({unknown.why})"),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tortie.simulator.learned import Learned
 from tortie.simulator.trace import DecidedBy, Disposition, Step, Trace, Verdict
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Run:
     """The state of one walk beside the packet itself."""
 
     __slots__ = (
-        "answers", "assumptions", "chooser", "decided_by", "maybe", "miss_reason", "pick", "random_dport",
+        "answers", "assumptions", "chooser", "decided_by", "learned", "maybe", "miss_reason", "pick", "random_dport",
         "random_sport", "send_answer", "session", "source_unknown", "steps",
     )  # fmt: skip
 
@@ -60,6 +61,7 @@ class Run:
         self.answers: list[Trace] = []
         self.assumptions: dict[str, None] = {}
         """What was taken for granted, in order and once each."""
+        self.learned = Learned()
         self.decided_by: DecidedBy | None = None
         """The rule or policy that last accepted the packet in a filtering table."""
         self.maybe: str | None = None
@@ -77,4 +79,6 @@ class Run:
 
     def child(self) -> Run:
         """For the walk of an answer: shares what was chosen and changed so far, tells its own steps."""
-        return Run(self.session, self.chooser, self.pick, self.send_answer, keep_steps=self.steps is not None)
+        child = Run(self.session, self.chooser, self.pick, self.send_answer, keep_steps=self.steps is not None)
+        child.learned = self.learned
+        return child

@@ -40,8 +40,8 @@ class Skb:
 
     __slots__ = (
         "assumed_state", "balanced", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "forwarded",
-        "frame_type", "hook", "in_iface", "largest_fragment", "local_output", "mac_source", "mark", "out_iface", "packet",
-        "phys_in", "phys_out", "queued", "route", "session", "socket", "socket_known", "template", "untracked",
+        "frame_type", "hook", "in_iface", "largest_fragment", "local_output", "mac_source", "mark", "out_clues",
+        "out_iface", "packet", "phys_in", "phys_out", "queued", "route", "session", "socket", "socket_known", "template", "untracked",
         "zone_original", "zone_reply",
     )  # fmt: skip
 
@@ -53,6 +53,8 @@ class Skb:
         """Input device; empty where the hook has none, None when not known."""
         self.out_iface: str | None = ""
         """Output device; empty where the hook has none, None when not known."""
+        self.out_clues: tuple[tuple[str, bool], ...] = ()
+        """What the walk has settled about an output device that is not known: names as in `-o`, and whether they fit."""
         self.mark = mark
         self.phys_in = ""
         self.phys_out: str | None = ""
