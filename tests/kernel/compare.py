@@ -16,7 +16,7 @@ from tests.kernel.recipe import read_packet, whole_packet
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
 from tortie.net.protocol import AH, ICMP, ICMPV6, TCP, UDP
-from tortie.net.wire import FRAGMENT
+from tortie.net.wire import FRAGMENT, ROUTING
 from tortie.netfilter.conntrack import ConnEntry
 from tortie.netfilter.hook import Backend, Hook
 from tortie.simulator.trace import Cause, ChainStep, Disposition, Egress, RuleStep, Trace
@@ -142,8 +142,11 @@ def _is_tapped(packet: Packet) -> bool:
     """True when the node's raw sockets show such a packet.
 
     Not behind an AH header, which the kernel has no handler for, not fragments, which IPv6 puts together after INPUT, not
-    neighbour discovery (`device.DeliveryTap`), not ICMP with a cut header or ICMPv6 with a wrong checksum.
+    neighbour discovery (`device.DeliveryTap`), not ICMP with a cut header or ICMPv6 with a wrong checksum, nor what is
+    sent to a group by way of a routing header (ipv6_rthdr_rcv).
     """
+    if packet.dst >> 120 == 0xFF and any(number == ROUTING for number, _ in packet.extensions):
+        return False
     if any(number == AH for number, _ in packet.extensions) or packet.is_fragment:
         return False
     if packet.proto in (ICMP, ICMPV6) and packet.transport is not None:

@@ -37,6 +37,7 @@ from tortie.net.wire import format_packet
 from tortie.netfilter.conntrack import ConnEntry, ConnTuple
 from tortie.netfilter.hook import Backend
 from tortie.netfilter.match import Direction
+from tortie.simulator.nat import Manipulation
 from tortie.simulator.session import Session
 from tortie.simulator.skb import Socket
 from tortie.simulator.trace import ConntrackStep, Disposition, Trace, Verdict
@@ -44,8 +45,6 @@ from tortie.simulator.walk import Arrival, Node, walk_all
 
 _CONNLIMIT_PAUSE_S = 0.012
 """connlimit forgets connections that never came to be no sooner than in the next jiffy (nf_conncount.c)."""
-_SOURCE_CLASSES = ((1, 511), (600, 1023), (1024, 65535))
-"""Where a source port is drawn from when no range is given (spec: netfilter 5.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,25 +270,19 @@ class _Trial:
             self.unknown = doubtful[0].decided_by.text
         return False
 
-    def _pick(self, low: int, high: int) -> int:
-        """The port that the kernel drew, as far as its new connection tells; destinations are chosen before sources."""
+    def _pick(self, manipulation: Manipulation, low: int, high: int) -> int:
+        """The port that the kernel drew, as far as its new connection tells."""
+        source = manipulation is Manipulation.SOURCE
         for event in self._outcome.events:
             if event.kind is EventKind.NEW:
-                original, reply = event.entry.original, event.entry.reply
-                if reply.proto in (ICMP, ICMPV6):
-                    keys = [reply.src_key]
-                else:
-                    source, target = (reply.dst_key, original.src_key), (reply.src_key, original.dst_key)
-                    pairs = [source, target] if (low, high) in _SOURCE_CLASSES else [target, source]
-                    keys = [new for new, old in sorted(pairs, key=lambda pair: pair[0] == pair[1])]
-                for key in keys:
-                    if low <= key <= high:
-                        return key
-        for quoted in self._quoted():
-            keys = [quoted.sport, quoted.dport] if (low, high) in _SOURCE_CLASSES else [quoted.dport, quoted.sport]
-            for key in keys:
+                reply = event.entry.reply
+                key = reply.dst_key if source and reply.proto not in (ICMP, ICMPV6) else reply.src_key
                 if low <= key <= high:
                     return key
+        for quoted in self._quoted():
+            key = quoted.sport if source else quoted.dport
+            if low <= key <= high:
+                return key
         return low
 
     def _quoted(self) -> Iterator[Packet]:

@@ -30,6 +30,7 @@ from tortie.netfilter.match import (
     ConnmarkMatch,
     ConntrackMatch,
     CtState,
+    Direction,
     HelperMatch,
     SocketMatch,
     StateMatch,
@@ -345,17 +346,21 @@ def _nat_stage(node: FamilyNode, tables: tuple[CompiledTable, ...], hook: Hook) 
                 text = "the header is too short to be rewritten"
                 raise Ended(Verdict.DROP, DecidedBy(Cause.NAT, text, hook), errno="EPERM")
         after = skb.packet
-        if after is before:
-            return
-        if run.steps is not None:
+        if after is not before and run.steps is not None:
             run.steps.append(_nat_step(run, hook, manipulation, before, after, skb.mark))
-        if after.dst != before.dst:
-            if hook is Hook.OUTPUT:
-                reroute(run, skb, node.router, "NAT changed the destination")
-            elif hook is Hook.PREROUTING:
-                skb.route = None
+        if hook is Hook.OUTPUT and _leads_elsewhere(connection, skb.ct_direction):
+            reroute(run, skb, node.router, "NAT changed the destination")
+        elif hook is Hook.PREROUTING and after.dst != before.dst:
+            skb.route = None
 
     return stage
+
+
+def _leads_elsewhere(connection: Connection, direction: Direction) -> bool:
+    """True when the connection's destination was changed, whatever this packet's is (nf_nat_ipv4_local_fn)."""
+    if direction is Direction.ORIGINAL:
+        return connection.original.dst != connection.reply.src
+    return connection.reply.dst != connection.original.src
 
 
 def _quotes(packet: Packet) -> bool:

@@ -68,8 +68,8 @@ _WITH_IDENTIFIER = {
 }
 """ICMP types whose identifier is rewritten; of all others only the addresses are (icmp_manip_pkt, icmpv6_manip_pkt)."""
 
-PickPort = Callable[[int, int], int]
-"""Chooses which port a walk shows where the kernel takes a random one of a range."""
+PickPort = Callable[[Manipulation, int, int], int]
+"""Chooses which port, source or destination, a walk shows where the kernel takes a random one of a range."""
 
 
 def is_decided(connection: Connection, manipulation: Manipulation) -> bool:
@@ -296,7 +296,7 @@ def _search_port(
             if not taken(at(start + i)):
                 return at(start + i), None
         return at(start + min(size, MOST_TRIES) - 1), None
-    start = pick(low, high) - low
+    start = pick(manipulation, low, high) - low
     for i in range(size):
         if not taken(at(start + i)):
             return at(start + i), (low, high) if size > 1 else None

@@ -242,7 +242,8 @@ class Router:
             if back.errno is not None or back.kind is RouteKind.UNKNOWN:
                 return None
             return back.source if back.source is not None else _DUMMY
-        if routing.is_assigned(packet.dst, in_iface):
+        # REJECT takes the packets of the node for such that came in by lo.
+        if routing.is_assigned(packet.dst, in_iface or LOOPBACK):
             return packet.dst
         device = in_iface if needs_device(packet.src) else None
         back = self.route_output(packet.src, 0, mark=mark, out_iface=device, uid=0, proto=ICMPV6, sport=sport)[0]

@@ -20,7 +20,7 @@ from tortie.simulator.bridge import bridge_of, receive_frame
 from tortie.simulator.choice import Chooser, explore
 from tortie.simulator.hooks import FamilyNode, compile_family
 from tortie.simulator.ipset import SetIndex
-from tortie.simulator.nat import PickPort
+from tortie.simulator.nat import Manipulation, PickPort
 from tortie.simulator.path import Arrived, enter, send, send_reply
 from tortie.simulator.reply import Reply
 from tortie.simulator.run import Ended, Run
@@ -128,7 +128,7 @@ def walk_all(
     return Walk(outcomes, _sum_up(outcomes, cut=cut), not cut), tuple(child for _, child in results)
 
 
-def _lowest(low: int, high: int) -> int:
+def _lowest(manipulation: Manipulation, low: int, high: int) -> int:
     return low
 
 

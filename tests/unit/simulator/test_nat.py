@@ -8,7 +8,7 @@ from tests.node_builder import V4, V6, address, hits, left_as, node, packet, wal
 from tortie.net.wire import format_packet, parse_packet
 from tortie.netfilter.conntrack import ConnTuple
 from tortie.simulator.nat import Manipulation, jhash2, port_class, spread_address
-from tortie.simulator.trace import Cause, NatStep, Verdict
+from tortie.simulator.trace import Cause, NatStep, RouteStep, Verdict
 from tortie.simulator.walk import Arrival, Node, walk
 
 A, B = "10.0.0.5", "10.1.0.9"
@@ -209,3 +209,18 @@ def test_of_a_query_without_identifier_only_the_address_is_rewritten() -> None:
     out = walk_packet(made, sent).trace.out
     assert out is not None
     assert (out.packet.src, out.packet.icmp_rest) == (address("fd00:1::1").value, 0x10001)
+
+
+def test_an_error_about_an_answer_is_routed_again_though_its_own_destination_stays() -> None:
+    """nf_nat_ipv4_local_fn looks at the connection, not at the packet."""
+    rules = nat("-A PREROUTING -j DNAT --to-destination 10.1.0.9") + "\n*filter\n:FORWARD ACCEPT\n"
+    made = node(rules + "-A FORWARD -i e1 -j REJECT")
+    session = made.session()
+    walk(made, Arrival(packet("udp", "10.0.0.5:1", "10.9.0.9:2"), "e0"), session)
+    answered = walk(made, Arrival(packet("udp", "10.1.0.9:2", "10.0.0.5:1"), "e1"), session).trace
+    (error,) = answered.answers
+    assert [step.stage for step in error.steps if isinstance(step, RouteStep)] == [
+        "output",
+        "re-route: NAT changed the destination",
+    ]
+    assert left_as(error) == "e1 10.1.0.1>10.1.0.9"

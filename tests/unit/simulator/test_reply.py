@@ -148,3 +148,9 @@ def test_only_a_reset_that_finds_a_way_ends_the_connection(action: RuleAction, s
     assert trace.verdict is Verdict.REJECT
     (after,) = session.connections
     assert after.tcp_state.value == state
+
+
+def test_an_error_about_an_own_packet_sent_to_the_node_itself_comes_from_the_address_it_went_to() -> None:
+    rules = "*nat\n:OUTPUT ACCEPT\n-A OUTPUT -p udp -j REDIRECT\n*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p udp -j REJECT"
+    trace = walk_packet(node("", rules), packet("udp", "[fd00:3::1]:1", "[fd00:1::9]:2"), None).trace
+    assert trace.answers[0].packet.src == 1
