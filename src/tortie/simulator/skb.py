@@ -41,8 +41,8 @@ class Skb:
     __slots__ = (
         "assumed_state", "balanced", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "forwarded",
         "frame_type", "hook", "in_iface", "largest_fragment", "local_output", "mac_source", "mark", "out_clues",
-        "out_iface", "packet", "phys_in", "phys_out", "queued", "route", "session", "socket", "socket_known", "template", "untracked",
-        "zone_original", "zone_reply",
+        "out_iface", "packet", "phys_in", "phys_out", "queued", "route", "session", "socket", "socket_known",
+        "template", "untracked", "zone_original", "zone_reply",
     )  # fmt: skip
 
     def __init__(self, packet: Packet, session: Session, *, in_iface: str | None = "", mark: int = 0) -> None:
