@@ -251,7 +251,7 @@ def _foreign_stage(chain: ForeignChain, hook: Hook) -> Stage:
 
 def _ignore_or_unknown(run: Run, subject: str, what: str, where: DecidedBy) -> None:
     """Something unread meets the packet: one outcome goes on as if it did nothing, the other is unknown."""
-    conditions = (f"if {what} leaves the packet as it is", where.text)
+    conditions = (f"{what} leaves the packet as it is", where.text)
     if run.chooser.choose(Choice(DoubtKind.UNKNOWN, subject, ("ignore", "unknown"), conditions)) == 1:
         raise Ended(Verdict.UNKNOWN, where, disposition=Disposition.UNKNOWN)
 
