@@ -28,7 +28,7 @@ def tools(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made.close()
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_drawn_rules_are_saved_as_the_codec_prints_them(tools: Tools, data: st.DataObject) -> None:
     table, chain = data.draw(places())
@@ -37,7 +37,7 @@ def test_drawn_rules_are_saved_as_the_codec_prints_them(tools: Tools, data: st.D
     )
 
 
-@settings(max_examples=2000)
+@settings(max_examples=800)
 @given(data=st.data())
 def test_respelt_rules_mean_and_fail_the_same(tools: Tools, data: st.DataObject) -> None:
     table, words = data.draw(respelt_commands(tools.family, tools.backend))

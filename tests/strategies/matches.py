@@ -497,7 +497,7 @@ def recents(draw: st.DrawFn, family: IPFamily) -> m.RecentMatch:
     command = draw(st.sampled_from(["set", "rcheck", "update", "remove"]))
     fields: dict[str, Any] = {}
     if command in ("rcheck", "update"):
-        seconds = draw(maybe(st.integers(1, 0xFFFFFFFF)))
+        seconds = draw(maybe(st.integers(1, 0x7FFFFFFF)))
         fields = {
             "seconds": seconds,
             "reap": seconds is not None and draw(flag),

@@ -100,7 +100,8 @@ _MISREAD: dict[str, str] = {
     r"(-j|--ju?m?p?)[ =]SET .*! ": "the SET target takes a `!` before its options and ignores it",
     r"--limit \S*[^\w/]": "a rate is read up to the first strange character",
     r"(--(add|del|map)-set|--exist|--timeout|--map-).*\1": "the SET target takes its options twice",
-    r"--update-(counters .*--update-counters|subcounters .*--update-subcounters)": "the set match takes these twice",
+    r"(--return-nomatch|--update-counters|--update-subcounters) (.* )?\1": "the set match takes these twice",
+    r"--fr? ": "only ip6tables-legacy does not know --fragments",
     r"--he\w* ": "the beginning of --help prints the help",
     r"--path ": "control groups are the node's",
     r"--(helper|timeout) ": "helpers are the node's",
@@ -122,4 +123,4 @@ _MISREAD: dict[str, str] = {
 def is_misread(words: list[str]) -> bool:
     """True when the codec may refuse what the tools take, or the reverse, and both are right."""
     text = " ".join(words)
-    return any(re.search(pattern, text) for pattern in _MISREAD)
+    return "" in words or any(re.search(pattern, text) for pattern in _MISREAD)

@@ -65,10 +65,21 @@ LIMIT_RATE = Kind(_read_limit, lambda value, _: str(value))
 """`--limit`: held as iptables-save prints it."""
 
 
+_CREDITS_PER_SECOND = 32_000
+"""HZ times the credits of a jiffy: the same for HZ 250 and HZ 1000 (net/netfilter/xt_limit.c)."""
+_WORD = 0xFFFFFFFF
+
+
+def _credits(period: int) -> int:
+    if period > _WORD // _CREDITS_PER_SECOND:
+        return period // _LIMIT_SCALE * _CREDITS_PER_SECOND & _WORD
+    return period * _CREDITS_PER_SECOND // _LIMIT_SCALE
+
+
 def limit_overflows(rate: str, burst: int) -> bool:
-    """True when the legacy back-end refuses: the burst's cost does not fit 32 bits (net/netfilter/xt_limit.c)."""
+    """True when the legacy back-end refuses: in 32 bits the burst costs less than one packet (net/netfilter/xt_limit.c)."""
     period = read_period(rate, _LIMIT_SCALE)
-    return burst == 0 or period * burst & 0xFFFFFFFF < period
+    return burst == 0 or _credits(period * burst & _WORD) < _credits(period)
 
 
 @dataclass(frozen=True, slots=True)
