@@ -27,9 +27,9 @@ def test_rates_that_are_none_are_refused(given: str) -> None:
 
 def test_a_burst_whose_cost_does_not_fit_is_an_overflow() -> None:
     assert limit_overflows("1/day", 5)
-    assert not limit_overflows("1/day", 4)
+    assert not limit_overflows("1/day", 3)
     assert limit_overflows("40/day", 460)
-    assert not limit_overflows("40/day", 198)
+    assert not limit_overflows("40/day", 62)
     assert limit_overflows("5/sec", 0)
 
 
