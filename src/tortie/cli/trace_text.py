@@ -21,7 +21,7 @@ from tortie.simulator.flow import Flow
 from tortie.simulator.mark_layout import describe_mark
 from tortie.simulator.role import remarks
 from tortie.simulator.route_decision import RouteDecision, RouteKind
-from tortie.simulator.summary import Naming, describe_ends, describe_outcome, rule_text
+from tortie.simulator.summary import Naming, describe_device, describe_ends, describe_outcome, rule_text
 from tortie.simulator.trace import (
     ChainStep,
     ConntrackStep,
@@ -95,13 +95,21 @@ def _sum_line(walk: Walk) -> Line:
         word = {Verdict.ACCEPT: "GETS THROUGH", Verdict.DROP: "DROPPED", Verdict.REJECT: "REJECTED"}[walk.verdict]
         return Line(((word, VERDICT_STYLES[walk.verdict]), (f" in all {len(walk.outcomes)} outcomes", Style.PLAIN)))
     word = "NOT KNOWN" if walk.verdict is Verdict.UNKNOWN else "NOT CERTAIN"
-    fates: dict[str, list[str]] = {}
+    fates: dict[str, list[Trace]] = {}
     for trace in walk.outcomes:
-        conditions = " and ".join(condition.text for condition in trace.conditions if not condition.assumed)
-        fates.setdefault(trace.verdict.value, []).append(conditions)
-    parts = [f"{verdict} if {'; or if '.join(texts[:3])}" for verdict, texts in fates.items()]
+        fates.setdefault(trace.verdict.value, []).append(trace)
+    parts = [f"{verdict} {_when(traces)}" for verdict, traces in fates.items()]
     more = "" if walk.complete else "; there are more outcomes than these"
     return Line(((word, VERDICT_STYLES[walk.verdict]), (f": {'. '.join(parts)}{more}", Style.PLAIN)), hang=2)
+
+
+def _when(traces: list[Trace]) -> str:
+    """What one fate of several depends on: the shortest conditions there are, and how many outcomes more have it."""
+    told = [[condition.text for condition in trace.conditions if not condition.assumed] for trace in traces]
+    shortest = min(range(len(told)), key=lambda number: len(told[number]))
+    text = f"if {' and '.join(told[shortest])}"
+    others = len(traces) - 1
+    return f"{text} (and in {others} other outcome{'s' if others > 1 else ''})" if others else text
 
 
 def note_lines(notes: Iterable[str]) -> Iterator[Line]:
@@ -194,7 +202,7 @@ def _packet_pieces(trace: Trace) -> tuple[Piece, ...]:
 
 
 def _way(trace: Trace) -> str:
-    return ", made by this node" if trace.in_iface is None else f", arrives on {trace.in_iface}"
+    return ", made by this node" if trace.in_iface is None else f", arrives on {describe_device(trace.in_iface)}"
 
 
 def _outcome_heading(number: int, total: int, trace: Trace) -> Iterator[Line]:

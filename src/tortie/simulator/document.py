@@ -271,7 +271,7 @@ def _decided(decided: DecidedBy, trace: Trace, naming: Naming) -> Document:
 
 
 def _egress(out: Egress) -> Document:
-    document: Document = {"iface": out.iface, "mark": out.mark} | packet_document(out.packet)
+    document: Document = {"iface": out.iface or None, "mark": out.mark} | packet_document(out.packet)
     if not out.source_known:
         document["src"] = None
     document["source_known"] = out.source_known

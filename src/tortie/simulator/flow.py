@@ -7,8 +7,9 @@ through, not whether anybody listens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from msgspec import structs
 
@@ -19,11 +20,15 @@ from tortie.simulator.nat import PickPort
 from tortie.simulator.session import Session
 from tortie.simulator.trace import Disposition, Trace, Verdict, Walk
 from tortie.simulator.tracking_table import ICMP_INVERSE, ICMP_OPENERS, ICMPV6_INVERSE, ICMPV6_OPENERS
-from tortie.simulator.walk import Arrival, Node, walk
+from tortie.simulator.walk import Arrival, Node, walk, walk_all
 
 _SYN, _ACK = 2, 16
 _HOP_LIMIT = 64
 _SCTP_INIT_ACK = b"\x02\0\0\x04"
+
+
+MOST_FOLLOWED = 16
+"""After this many outcomes of the first packet the others are not followed any more, and the flow says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +52,55 @@ def walk_flow(
     keep_steps: bool = True,
     pick: PickPort | None = None,
 ) -> Flow:
-    """Walks a packet, its answer and the next packet of the same sender; follows the first outcome of each."""
+    """Walks a packet, and for every outcome that it has its answer and the next packet of the same sender.
+
+    The walks that are told belong to the first outcome; where the conversations differ, to the first that does not work.
+    """
     session = node.session() if session is None else session
-    first = walk(node, arrival, session, assume=assume, keep_steps=keep_steps, pick=pick)
+    first, sessions = walk_all(node, arrival, session, assume=assume, keep_steps=keep_steps, pick=pick)
     stopped = _stopped(first, "the first packet")
     if stopped is not None:
+        sessions[0].commit()
         return Flow(first, None, None, *stopped)
-    answer = answer_arrival(first.trace)
+    ask = partial(walk, node, assume=assume, keep_steps=keep_steps, pick=pick)
+    flows = []
+    for trace, after in list(zip(first.outcomes, sessions, strict=True))[:MOST_FOLLOWED]:
+        flows.append(_follow(first, trace, arrival, after, ask))
+    sessions[0].commit()
+    return _summed_up(flows)
+
+
+def _follow(first: Walk, trace: Trace, arrival: Arrival, session: Session, ask: Callable[..., Walk]) -> Flow:
+    """The rest of a conversation after one outcome of its first packet."""
+    answer = answer_arrival(trace)
     if answer is None:
         return Flow(first, None, None, True, "the packet gets through; nothing answers such a packet")
-    reply = walk(node, answer, session, assume=assume, keep_steps=keep_steps, pick=pick)
+    reply = ask(answer, session)
     stopped = _stopped(reply, "the answer")
     if stopped is not None:
         return Flow(first, reply, None, *stopped)
     following = replace(arrival, packet=following_packet(arrival.packet), state=None)
-    again = walk(node, following, session, assume=assume, keep_steps=keep_steps, pick=pick)
+    again = ask(following, session)
     stopped = _stopped(again, "the next packet")
     if stopped is not None:
         return Flow(first, reply, again, *stopped)
     return Flow(first, reply, again, True, "both directions get through")
+
+
+def _summed_up(flows: list[Flow]) -> Flow:
+    """One flow for all outcomes that were followed: theirs if they agree, else the first that does not work, and which."""
+    first = flows[0]
+    if len(first.first.outcomes) == 1:
+        return first
+    if any(flow.works is not first.works for flow in flows):
+        number, flow = next((number, flow) for number, flow in enumerate(flows, 1) if not flow.works)
+        return replace(flow, works=None, text=f"outcomes differ; after outcome {number} {flow.text}")
+    total = len(first.first.outcomes)
+    if len(flows) < total:
+        return replace(
+            first, works=None if first.works else first.works, text=f"{first.text} (after {len(flows)} of {total} outcomes)"
+        )
+    return replace(first, text=f"{first.text} (after each of the {total} outcomes)")
 
 
 def _stopped(step: Walk, what: str) -> tuple[bool | None, str] | None:

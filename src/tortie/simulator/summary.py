@@ -127,10 +127,15 @@ def describe_fate(trace: Trace) -> str:
     head = "REJECTED" if trace.verdict is Verdict.REJECT else _DONE[trace.disposition]
     out = trace.out
     if out is not None and trace.disposition is Disposition.DELIVERED:
-        return f"{head} on {out.iface}{_as_changed(trace.packet, out.packet)}"
+        return f"{head} on {describe_device(out.iface)}{_as_changed(trace.packet, out.packet)}"
     if out is not None:
-        return f"{head} out of {out.iface}{_as_changed(trace.packet, out.packet)}"
+        return f"{head} out of {describe_device(out.iface)}{_as_changed(trace.packet, out.packet)}"
     return head if trace.verdict is Verdict.ACCEPT else head + describe_place(trace.decided_by)
+
+
+def describe_device(name: str) -> str:
+    """A device in a sentence, also one that is not known."""
+    return name or "a device that is not known"
 
 
 def describe_place(decided: DecidedBy) -> str:

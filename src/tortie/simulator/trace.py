@@ -164,7 +164,10 @@ class DecidedBy:
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """The packet as it leaves the node, or as the local socket gets it (`iface` is then the input interface)."""
+    """The packet as it leaves the node, or as the local socket gets it (`iface` is then the input interface).
+
+    `iface` is empty when it is not known.
+    """
 
     iface: str
     packet: Packet

@@ -38,7 +38,7 @@ class Arrival:
 
     packet: Packet
     in_iface: str | None = None
-    """Device it comes in by; None for a packet the node makes itself."""
+    """Device it comes in by, empty when that is not known; None for a packet the node makes itself."""
     mark: int = 0
     out_iface: str | None = None
     """Device a local packet's socket is bound to; for others, where it would leave, used only without routes."""
@@ -135,7 +135,7 @@ def _lowest(manipulation: Manipulation, low: int, high: int) -> int:
 def _check_interface(node: Node, arrival: Arrival) -> None:
     links = node.snapshot.links
     for name in (arrival.in_iface, arrival.out_iface):
-        if name is not None and links is not None and name not in node.family(arrival.packet.family).router.link_names:
+        if name and links is not None and name not in node.family(arrival.packet.family).router.link_names:
             raise InvalidInput(
                 f"no interface {name!r} on this node", remedy=f"it has {', '.join(link.name for link in links[:20])}"
             )
@@ -162,7 +162,8 @@ def _walk_once(
     depth = [0]
     copying: list[Reply] = []
     run = Run(session, chooser, pick, send_answer, keep_steps=keep_steps)
-    skb = Skb(arrival.packet, session, in_iface=arrival.in_iface or "", mark=arrival.mark)
+    in_iface = None if arrival.in_iface == "" else arrival.in_iface or ""
+    skb = Skb(arrival.packet, session, in_iface=in_iface, mark=arrival.mark)
     skb.assumed_state = arrival.state
     skb.mac_source, skb.frame_type = arrival.mac_source, arrival.frame_type
     skb.bound_iface = arrival.out_iface

@@ -10,8 +10,10 @@ from tests import trace_values
 from tortie.cli.terminal import Paper, Style, write_lines
 from tortie.cli.trace_text import View, edit_lines, flow_lines, outcome_line, step_lines, walk_lines
 from tortie.netfilter.hook import Backend
+from tortie.simulator.answer import DoubtKind
+from tortie.simulator.choice import Condition
 from tortie.simulator.flow import Flow
-from tortie.simulator.trace import NoteStep, RuleStep, Walk
+from tortie.simulator.trace import NoteStep, RuleStep, Trace, Verdict, Walk
 
 NAMING = trace_values.NAMING
 VIEW = View(NAMING)
@@ -28,6 +30,26 @@ def text(name: str, view: View = VIEW, **more: object) -> str:
 def test_the_last_line_says_what_happened(name: str, view: View) -> None:
     last = text(name, view).splitlines()[-1]
     assert last.split(" ")[0].rstrip(":") in {"DROPPED", "REJECTED", "FORWARDED", "UNKNOWN", "NOT"}
+
+
+def test_many_outcomes_are_summed_up_by_the_simplest_of_each_fate() -> None:
+    def outcome(verdict: Verdict, *texts: str) -> Trace:
+        conditions = tuple(Condition(DoubtKind.UNKNOWN, text, "match", text) for text in texts)
+        return replace(trace_values.ALL["not-known"].trace, verdict=verdict, conditions=conditions)
+
+    drop, accept = Verdict.DROP, Verdict.ACCEPT
+    outcomes = (outcome(drop, "a", "b"), outcome(drop, "c"), outcome(drop, "d", "e", "f"), outcome(accept, "g", "h"))
+    last = write_lines(walk_lines(Walk(outcomes, Verdict.UNKNOWN), VIEW), Paper()).splitlines()[-1]
+    assert last == "NOT KNOWN: DROP if c (and in 2 other outcomes). ACCEPT if g and h"
+
+
+def test_a_device_that_is_not_known_is_called_so() -> None:
+    trace = trace_values.ALL["forwarded"].trace
+    assert trace.out is not None
+    told = replace(trace, in_iface="", out=replace(trace.out, iface=""))
+    lines = write_lines(walk_lines(Walk((told,), Verdict.ACCEPT), VIEW), Paper()).splitlines()
+    assert lines[0].endswith(", arrives on a device that is not known")
+    assert lines[-1].startswith("FORWARDED out of a device that is not known: ")
 
 
 def test_hooks_and_tables_stand_in_the_kernels_order() -> None:

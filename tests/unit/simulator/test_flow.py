@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.node_builder import left_as, node, packet
+from tortie.codec.save import parse_save
+from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
+from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.flow import Flow, answer_packet, walk_flow
-from tortie.simulator.walk import Arrival
+from tortie.simulator.walk import Arrival, Node
 
 SYN = packet("tcp", "10.0.0.5:1", "10.1.0.9:80", tcp_seq=100)
 UDP = packet("udp", "10.0.0.5:1", "10.1.0.9:53", payload=b"x")
@@ -46,6 +49,40 @@ def test_whether_a_conversation_works(name: str) -> None:
     made = flow(rules)
     assert (made.works, text in made.text) == (works, True), made.text
     assert sum(one is not None for one in (made.first, made.reply, made.again)) == packets
+
+
+TWO_BACKENDS = (
+    "*nat\n:PREROUTING ACCEPT\n:POSTROUTING ACCEPT\n"
+    "-A PREROUTING -p tcp -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.1.0.9\n"
+    "-A PREROUTING -p tcp -j DNAT --to-destination 10.2.0.9\nCOMMIT\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("refused", "works", "text"),
+    [
+        ("10.9.9.9", True, "both directions get through (after each of the 2 outcomes)"),
+        ("10.2.0.9", None, "outcomes differ; after outcome 2 the answer does not get through"),
+        ("10.1.0.9", None, "outcomes differ; after outcome 1 the answer does not get through"),
+        ("10.0.0.0/8", False, "the answer does not get through (after each of the 2 outcomes)"),
+    ],
+)
+def test_every_outcome_is_followed(refused: str, works: bool | None, text: str) -> None:
+    reply = f"-A FORWARD -m conntrack --ctdir REPLY -s {refused} -j DROP\n"
+    made = flow(TWO_BACKENDS + f"*filter\n:FORWARD ACCEPT\n{reply}COMMIT\n", packet("tcp", "10.0.0.5:1", "10.3.0.7:80"))
+    assert (made.works, made.text) == (works, text)
+
+
+def test_an_answer_by_a_device_that_is_not_known_is_in_doubt_where_a_rule_asks_for_it() -> None:
+    text = "*filter\n:FORWARD DROP\n-A FORWARD -i e0 -j ACCEPT\n-A FORWARD -i e1 -p tcp -j ACCEPT\nCOMMIT\n"
+    snapshot = Snapshot("rules only", (parse_save(text, IPFamily.V4).ruleset,))
+    made = walk_flow(Node.from_snapshot(snapshot), Arrival(SYN, "e0"), assume={"route": "forward"})
+    assert made.first.trace.out is not None and made.first.trace.out.iface == ""
+    assert made.reply is not None
+    assert [condition.text for condition in made.reply.trace.conditions if not condition.assumed] == [
+        "the input interface is e0"
+    ]
+    assert (made.works, made.text) == (None, "what becomes of the answer is not known")
 
 
 def test_the_answer_comes_back_to_what_really_left() -> None:
