@@ -55,13 +55,13 @@ def _yaml_or(text: str, refusal: InvalidInput) -> Iterator[Document]:
 def _json_documents(text: str, data: Any) -> Iterator[Document]:
     path = _list_path(data)
     if path is None:
-        yield Document(data, find_json_line(text, 0, ()), partial(find_json_line, text, 0))
+        yield Document(data, find_json_line(text, 0, 1, ()), partial(find_json_line, text, 0, 1))
         return
     elements = data[path[0]] if path else data
     line, place = 1, 0
     for element, offset in zip(elements, element_offsets(text, *path), strict=True):
         line, place = line + text.count("\n", place, offset), offset
-        yield Document(_element(data, element), line, partial(find_json_line, text, offset))
+        yield Document(_element(data, element), line, partial(find_json_line, text, offset, line))
 
 
 def _yaml_documents(text: str, document: YamlDocument) -> Iterator[Document]:

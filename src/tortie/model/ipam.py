@@ -5,11 +5,12 @@ What they say is read and kept; whether blocks, affinities and handles agree wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias
 
 from tortie.model.metadata import Metadata
+from tortie.model.problem import FieldProblem
 from tortie.model.reader import Named, Reads, read_int
 from tortie.model.scalar import LooseNet
 
@@ -40,6 +41,14 @@ class IPAMBlockSpec:
     unallocated: tuple[int, ...] = ()
     attributes: tuple[AllocationAttribute, ...] = ()
     deleted: Annotated[bool, Named("Deleted")] = False
+
+    def problems(self) -> Iterator[FieldProblem]:
+        """An allocation belongs to an address and to an attribute."""
+        if len(self.allocations) > 1 << (self.cidr.family.bits - self.cidr.length):
+            yield FieldProblem(f"there are more allocations than addresses in {self.cidr}", path=("allocations",))
+        for index, slot in enumerate(self.allocations):
+            if slot is not None and not 0 <= slot < len(self.attributes):
+                yield FieldProblem(f"there is no attribute {slot}", path=("allocations", index))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ def element_offsets(text: str, *path: str) -> list[int]:
     return [value for _, _, value in _members(text, offset)]
 
 
-def find_json_line(text: str, offset: int, path: Path) -> int:
-    """The line, from 1, of the field at `path` below the value at `offset`, or of its innermost container that is there."""
+def find_json_line(text: str, offset: int, line: int, path: Path) -> int:
+    """The line of the field at `path`, or of its innermost container, below the value that stands at `offset` in `line`."""
     value = place = _skip_blanks(text, offset)
     for step in path:
         if text[value] not in "{[":
@@ -47,7 +47,7 @@ def find_json_line(text: str, offset: int, path: Path) -> int:
         if found is None:
             break
         _, place, value = found
-    return text.count("\n", 0, place) + 1
+    return line + text.count("\n", offset, place)
 
 
 def _members(text: str, offset: int) -> Iterator[tuple[str | int, int, int]]:

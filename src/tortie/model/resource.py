@@ -181,12 +181,14 @@ def _with_namespace(cls: type[Any], data: dict[str, Any], options: ReadOptions) 
     metadata = data.get("metadata")
     if type(metadata) is not dict:
         raise FieldProblem("metadata is missing" if metadata is None else "metadata must have fields", path=("metadata",))
+    # Compared and not asked for truth: in YAML the plain words n and no are false, and names all the same.
+    absent = metadata.get("namespace") in (None, "")
     if not is_namespaced(cls):
-        if metadata.get("namespace"):
+        if not absent:
             message = f"no {cls.__name__} has a namespace"
             raise FieldProblem(message, path=("metadata", "namespace"), remedy="leave it out")
         return data
-    return data if metadata.get("namespace") else data | {"metadata": metadata | {"namespace": options.namespace}}
+    return data | {"metadata": metadata | {"namespace": options.namespace}} if absent else data
 
 
 def _read_calico(cls: type[Any], data: dict[str, Any], options: ReadOptions, *, stored: bool) -> Resource:
