@@ -65,8 +65,10 @@ class CommandGroup(click.Group):
             # Names come from other machines; one that this terminal cannot show is no reason to fail.
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
+            try:
+                result = super().invoke(ctx)
+            finally:  # a command that ends with a code of its own raises it
+                sys.stdout.flush()
         except InvalidInput as error:
             raise BadInput(str(error)) from None
         except click.UsageError as error:

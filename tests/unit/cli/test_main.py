@@ -114,7 +114,9 @@ def test_output_that_goes_nowhere_is_one_line_and_code_2(
     save.write_text("*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n")
     program = "from tortie.cli.main import main; main()"
     command = shlex.join([sys.executable, "-c", program, *(str(save) if word == "SAVE" else word for word in words)])
-    found = subprocess.run(["/bin/sh", "-c", f"{command} {output}"], capture_output=True, text=True, check=False)
+    # Short output stays in Python's buffer until the end, unless the environment says otherwise.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    found = subprocess.run(["/bin/sh", "-c", f"{command} {output}"], capture_output=True, text=True, check=False, env=env)
     assert (found.returncode, found.stderr) == (EXIT_BAD_INPUT, f"tortie: {message}\n")
 
 
