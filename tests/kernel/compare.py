@@ -234,6 +234,10 @@ def compare_made(
             found.append(
                 f"answer's end: kernel {'another device' if left else 'dropped it'}, simulator {_out_text(answer.out)}"
             )
+        elif len(fitting) == 1 and walk.origin is Origin.MADE and not stamped:
+            packet = read_packet(fitting[0].data, unfinished_checksums=True)
+            if packet is not None:
+                found += compare_packets(_unnumbered(packet), _unnumbered(answer.out.packet), "answer's departure")
     return [f"answer: {remark}" for remark in found]
 
 

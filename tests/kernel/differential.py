@@ -188,7 +188,11 @@ def run_scenario(node: Witness, reader: TextReader, scenario: Scenario, report: 
         report.packets += 1
         session.clock_s = node.moment()
         trial = _Trial(node, simulated, session, given, outcome, patience)
-        if not trial.judge():
+        agreed = trial.judge()
+        for walk in outcome.walks[1:]:
+            if (made := read_packet(walk.first) if walk.first is not None else None) is not None:
+                patience.note(made)
+        if not agreed:
             if trial.unknown:
                 report.unknown[trial.unknown] += 1
             else:
@@ -312,7 +316,7 @@ class _Trial:
         """Pairs what the simulator says the node makes with what the kernel made, in order of kind."""
         unpaired = list(self._outcome.walks[1:])
         remarks: list[str] = []
-        for answer in _all_answers(trace):
+        for answer, nested in _all_answers(trace):
             kind = packet_kind(format_packet(answer.packet))
             walk = next((one for one in unpaired if one.kind is kind), None)
             if walk is None:
@@ -320,8 +324,9 @@ class _Trial:
                     remarks.append(f"answer: the kernel made none, the simulator {answer.packet}")
                 continue
             unpaired.remove(walk)
-            self._patience.note(answer.packet)
-            remarks += compare_made(walk, self._outcome.departures, answer, self._backend, stamped=self._stamped)
+            # What quotes an answer quotes a checksum that the kernel had not finished.
+            stamped = self._stamped or nested
+            remarks += compare_made(walk, self._outcome.departures, answer, self._backend, stamped=stamped)
         self._unpredicted = unpaired
         heard = any(one.origin is Origin.INJECTED for one in self._outcome.delivered)
         if unpaired and trace.disposition is not Disposition.DELIVERED and not heard:
@@ -364,7 +369,9 @@ class _Trial:
         )
         result, sessions = walk_all(self._simulated, arrival, self._session, pick=self._pick)
         best: list[str] | None = None
+        unpredicted = tuple(self._unpredicted)
         for trace, session in zip(result.outcomes, sessions, strict=True):
+            self._unpredicted = list(unpredicted)
             remarks = compare_made(walk, self._outcome.departures, trace, self._backend, stamped=self._stamped)
             remarks += self._compare_further_answers(trace) if not remarks else []
             if not remarks:
@@ -378,7 +385,7 @@ class _Trial:
     def _compare_further_answers(self, trace: Trace) -> list[str]:
         """What the node makes because of an answer of its own, such as REJECT's to a RST."""
         remarks: list[str] = []
-        for answer in _all_answers(trace):
+        for answer, _ in _all_answers(trace):
             kind = packet_kind(format_packet(answer.packet))
             walk = next((one for one in self._unpredicted if one.kind is kind), None)
             if walk is not None:
@@ -421,10 +428,11 @@ class _Trial:
         return "\n".join(lines)
 
 
-def _all_answers(trace: Trace) -> Iterator[Trace]:
+def _all_answers(trace: Trace, *, nested: bool = False) -> Iterator[tuple[Trace, bool]]:
+    """The packets made because of one; the second value is true for those made because of such a packet."""
     for answer in trace.answers:
-        yield answer
-        yield from _all_answers(answer)
+        yield answer, nested
+        yield from _all_answers(answer, nested=True)
 
 
 def _seen_somewhere(answer: Trace) -> bool:

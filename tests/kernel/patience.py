@@ -2,7 +2,7 @@
 
 An IPv4 error that routing makes costs one of five tokens; one comes back each second (ip_error in net/ipv4/route.c). When
 a receiver has had that many, a missing error says nothing. Redirects to one receiver come more and more rarely, and empty
-the bucket: after the first, no missing error says anything (ip_rt_send_redirect).
+the bucket: after the first, no missing error says anything (ip_rt_send_redirect), however long ago it was.
 """
 
 from __future__ import annotations

@@ -39,7 +39,9 @@ def collect_fragment(session: Session, packet: Packet, place: str) -> tuple[Pack
 
     Beside it stands the length of its longest fragment in bytes.
     """
-    key = (place, packet.src, packet.dst, packet.proto, packet.identification)
+    # IPv6 lets the first fragment say which protocol follows.
+    proto = packet.proto if packet.family is IPFamily.V4 else 0
+    key = (place, packet.src, packet.dst, proto, packet.identification)
     waiting = session.fragments.get(key, ())
     low = packet.fragment_offset * 8
     high = low + len(_fragment_data(packet))

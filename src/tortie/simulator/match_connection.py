@@ -150,10 +150,13 @@ def compile_connlimit(match: ConnlimitMatch, context: Context) -> Holds:
 def _is_over(skb: Skb) -> bool:
     """A packet of a connection that has ended counts for nothing, and a count of nothing drops it.
 
-    Source: nf_conncount_count_skb in nf_conncount.c and connlimit_mt, as observed on Linux 6.18.
+    Only while the connection is in the table: a RST that removes it at once counts. Source: nf_conncount_count_skb in
+    nf_conncount.c and connlimit_mt, as observed on Linux 6.18.
     """
     connection = skb.connection
-    return connection is not None and connection.confirmed and connection.tcp_state in _CLOSED and skb.in_iface != "lo"
+    if connection is None or not connection.confirmed or connection.tcp_state not in _CLOSED or skb.in_iface == "lo":
+        return False
+    return skb.session.find(connection.original, connection.zone_original, connection.zone_reply) is not None
 
 
 def _packet_key(skb: Skb) -> ConnKey | None:

@@ -325,7 +325,7 @@ def _send_and_hear(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
         copy = _clone(skb)
         heard_v4 = _through_hook(run, copy, node, Hook.POSTROUTING)
         # What the kernel makes while it takes packets in comes back only after all else is done.
-        later = skb.socket is not None and not skb.socket.has_file
+        later = skb.socket_known and (skb.socket is None or not skb.socket.has_file)
         if heard_v4 and not later:
             _hear(run, copy, node)
         if skb.packet.ttl == 0 and skb.packet.dst >> 28 == _MULTICAST_V4:
@@ -390,7 +390,7 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
     if reply.untracked:
         skb.ct_state = CtState.UNTRACKED
     skb.socket, skb.socket_known = reply.socket, True
-    skb.bound_iface = reply.out_iface
+    skb.bound_iface = reply.out_iface if reply.gateway is None else None
     packet = skb.packet
     if reply.gateway is not None:
         # The copy's way is looked up with neither its source nor its mark (nf_dup_ipv4_route, nf_dup_ipv6_route).
@@ -408,8 +408,8 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
     if reply.gateway is None and packet.family is IPFamily.V6 and _leads_to_anycast(decision, packet.dst):
         text = "no error is sent to an anycast address"
         raise Ended(Verdict.DROP, DecidedBy(Cause.ROUTE, text))
-    if packet.proto == TCP and reply.gateway is None and reply.connection is not None:
-        # The connection ends with the RST that this node makes (nf_ct_set_closing in nf_reject_ipv4.c).
+    if packet.proto == TCP and reply.gateway is None and reply.connection is not None and reply.connection.confirmed:
+        # The connection ends with the RST that this node makes (nf_conntrack_tcp_set_closing).
         reply.connection.tcp_state = TcpState.CLOSE
     return send_routed(run, skb, node, decision)
 

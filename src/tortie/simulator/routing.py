@@ -70,7 +70,7 @@ def reroute(run: Run, skb: Skb, router: Router, why: str) -> None:
         skb.packet,
         mark=skb.mark,
         uid=skb.socket.uid if skb.socket is not None else None,
-        bound_iface=skb.bound_iface,
+        bound_iface=skb.bound_iface if _is_bound(skb) else None,
         iface=skb.route.iface if skb.route is not None else None,
     )
     decision = choose_route(run, skb, without_routes(run, skb, router, found), f"re-route: {why}")
@@ -92,8 +92,14 @@ def route_local_packet(run: Run, skb: Skb, router: Router) -> tuple[RouteDecisio
         proto=packet.proto,
         sport=packet.sport,
         dport=packet.dport,
+        bound=_is_bound(skb),
     )
     return without_routes(run, skb, router, found)
+
+
+def _is_bound(skb: Skb) -> bool:
+    """False for the kernel's own sockets: they are bound to no device, and may only ask for one (icmpv6_echo_reply)."""
+    return skb.socket is None or skb.socket.has_file
 
 
 def passes(decision: RouteDecision) -> bool:

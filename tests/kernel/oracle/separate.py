@@ -97,7 +97,7 @@ def separate(
     stepped = _nft_groups(nft, kind, local=local, copied=any(group.origin is Origin.COPY for group in groups))
     walks = []
     for group in groups:
-        twin = next((other for other in stepped if (other.origin, other.kind) == (group.origin, group.kind)), None)
+        twin = next((other for other in stepped if _is_twin(group, other)), None)
         if twin is not None:
             stepped.remove(twin)
         walk = _walk(group, twin.steps if twin is not None else ())
@@ -105,6 +105,11 @@ def separate(
             walk = replace(walk, first_mark=twin.sightings[0].start_mark)
         walks.append(walk)
     return (*walks, *(KernelWalk(group.origin, group.kind, group.steps) for group in stepped))
+
+
+def _is_twin(group: _Group, other: _Group) -> bool:
+    """True for the same packet in the other trace, which may have seen the fragment that became the whole packet."""
+    return group.origin is other.origin and (group.origin is Origin.INJECTED or group.kind is other.kind)
 
 
 def _walk(group: _Group, steps: tuple[KernelStep, ...]) -> KernelWalk:
@@ -117,13 +122,17 @@ def _walk(group: _Group, steps: tuple[KernelStep, ...]) -> KernelWalk:
     return KernelWalk(group.origin, group.kind, steps, seen[0], seen[-1], first.mark, hooks, first.out_iface)
 
 
+_WHOLE = (Kind.OTHER, Kind.HANDSHAKE_ANSWER)
+"""What fragments may turn out to be once they are put together."""
+
+
 def _legacy_groups(sightings: Sequence[Sighting], own_kind: Kind, local: bool) -> list[_Group]:
     own = _Group(Origin.INJECTED, own_kind)
     others: list[_Group] = []
     closed: set[int] = set()
     for sighting in sightings:
         kind = packet_kind(sighting.data or b"")
-        if own.kind is Kind.LATER_FRAGMENT and sighting.step.hook is Hook.INPUT and not others:
+        if own.kind is Kind.LATER_FRAGMENT and sighting.step.hook is Hook.INPUT and kind in _WHOLE:
             # Fragments for the node are put together between PREROUTING and INPUT.
             own.kind = kind
         copy = _in_copy([group for group in others if id(group) not in closed], sighting)
@@ -186,7 +195,7 @@ def _nft_groups(sightings: Sequence[Sighting], own_kind: Kind, *, local: bool, c
         kind = own_kind
         if sighting.data is not None and not _has_extensions(sighting.data):
             kind = packet_kind(sighting.data)
-        if own.kind is Kind.LATER_FRAGMENT and sighting.step.hook is Hook.INPUT and len(groups) == 1:
+        if own.kind is Kind.LATER_FRAGMENT and sighting.step.hook is Hook.INPUT and kind in _WHOLE:
             own.kind = kind
         if kind is not own.kind:
             _made(groups, kind, sighting).sightings.append(sighting)

@@ -88,3 +88,15 @@ def test_for_the_node_itself_fragments_are_put_together_before_input() -> None:
     traces = [walk(made, Arrival(piece, "e0"), session).trace for piece in fragments(local)]
     assert [trace.disposition for trace in traces] == [Disposition.HELD, Disposition.HELD, Disposition.DELIVERED]
     assert hits(traces[2]) == ["filter:INPUT:P2"]
+
+
+def test_ipv6_lets_the_first_fragment_say_the_protocol() -> None:
+    """ip6_frag_queues are keyed by addresses and identification alone; those of IPv4 by the protocol too."""
+    for source, destination, whole in (("fd00::5", "fd00:1::9", True), ("10.0.0.5", "10.1.0.9", False)):
+        session = Session(None)
+        last = packet("tcp", source, destination, transport=bytes(8), fragment_offset=1, identification=7)
+        first = packet("udp", source, destination, transport=bytes(8), more_fragments=True, identification=7)
+        header = ((44, bytes(8)),) if whole else ()
+        last, first = (structs.replace(one, extensions=header) for one in (last, first))
+        assert collect_fragment(session, last, "PREROUTING")[0] is None
+        assert (collect_fragment(session, first, "PREROUTING")[0] is not None) is whole

@@ -137,3 +137,15 @@ def test_a_cluster_makes_multicast_frames_unicast() -> None:
 )
 def test_reasons(rule: str, reason: str) -> None:
     assert why(rule, connection=_counted((3, 2), (60, 90))) == reason
+
+
+def test_a_packet_of_a_closed_connection_counts_for_nothing_unless_that_is_gone_already() -> None:
+    """A count of nothing drops; a RST before any answer takes its connection out of the table first."""
+    question = Question("-m connlimit --connlimit-upto 1")
+    closed = connection()
+    assert question.ask(connection=closed) is True
+    closed.confirmed, closed.tcp_state = True, TcpState.CLOSE
+    question.session.insert(closed)
+    assert question.ask(connection=closed) is HOTDROP
+    question.session.remove(closed)
+    assert question.ask(connection=closed) is True

@@ -8,6 +8,7 @@ from tests.node_builder import hits, left_as, node, packet, walk_packet
 from tortie.net.address import parse_prefix
 from tortie.net.node import InterfaceAddress, Link
 from tortie.net.wire import parse_packet
+from tortie.simulator.skb import Socket
 from tortie.simulator.trace import Cause, Disposition, Verdict
 
 A, B = "10.0.0.5", "10.1.0.9"
@@ -149,3 +150,13 @@ def test_a_group_of_ipv6_hears_a_packet_without_hops_on_this_node_only() -> None
     assert trace.disposition is Disposition.DELIVERED
     assert trace.out is not None
     assert trace.out.iface == "e0"
+
+
+def test_the_kernels_own_sockets_ask_for_a_device_and_are_not_bound_to_it() -> None:
+    rules = "*nat\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\n-A OUTPUT -j DNAT --to-destination fd00::1"
+    sent = packet("udp", "[fd00::1]:1", "[fe80::1]:2")
+    for kernels, iface in ((True, "lo"), (False, "e1")):
+        made = node("", rules, routes="::/0 dev e1")
+        trace = walk_packet(made, sent, None, out_iface="e1", socket=Socket(has_file=not kernels)).trace
+        assert trace.out is not None
+        assert trace.out.iface == iface

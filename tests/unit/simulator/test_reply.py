@@ -154,3 +154,12 @@ def test_an_error_about_an_own_packet_sent_to_the_node_itself_comes_from_the_add
     rules = "*nat\n:OUTPUT ACCEPT\n-A OUTPUT -p udp -j REDIRECT\n*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p udp -j REJECT"
     trace = walk_packet(node("", rules), packet("udp", "[fd00:3::1]:1", "[fd00:1::9]:2"), None).trace
     assert trace.answers[0].packet.src == 1
+
+
+def test_a_reset_does_not_end_a_connection_that_never_left() -> None:
+    """nf_conntrack_tcp_set_closing wants a confirmed connection; here an error about the reset confirms it afterwards."""
+    tracked = "*filter\n:INPUT ACCEPT\n:OUTPUT ACCEPT\n-A INPUT -p tcp -m conntrack --ctstate RELATED -j REJECT"
+    made = node("", f"{tracked}\n-A OUTPUT -p tcp --syn -j REJECT --reject-with tcp-reset")
+    trace = walk_packet(made, packet("tcp", "[fd00::1]:1", "[fd00:1::9]:2"), None).trace
+    assert trace.answers[0].answers[0].connection is not None
+    assert trace.answers[0].answers[0].connection.state == "SYN_SENT"
