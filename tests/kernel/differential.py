@@ -23,7 +23,7 @@ from tests.kernel.oracle.device import CannotBind
 from tests.kernel.oracle.netlink import MessagesLost
 from tests.kernel.oracle.node import KernelNode, Refused
 from tests.kernel.oracle.outcome import EventKind, KernelWalk, Kind, Origin, Outcome
-from tests.kernel.oracle.separate import packet_kind
+from tests.kernel.oracle.separate import packet_icmp_type, packet_kind
 from tests.kernel.patience import Patience
 from tests.kernel.recipe import Memory, make, read_packet
 from tests.kernel.scenario import Given, Scenario
@@ -317,8 +317,7 @@ class _Trial:
         unpaired = list(self._outcome.walks[1:])
         remarks: list[str] = []
         for answer, nested in _all_answers(trace):
-            kind = packet_kind(format_packet(answer.packet))
-            walk = next((one for one in unpaired if one.kind is kind), None)
+            walk = _walk_of(answer, unpaired)
             if walk is None:
                 if answer.steps and _seen_somewhere(answer) and not self._patience.spent(answer.packet):
                     remarks.append(f"answer: the kernel made none, the simulator {answer.packet}")
@@ -344,11 +343,13 @@ class _Trial:
             if packet is None:
                 continue
             # Over IPv6 sockets answer by the device whose address was asked, whatever the routes say (tcp_v6_send_response,
-            # icmpv6_echo_reply).
-            devices = (None, walk.first_out or None) if packet.family is IPFamily.V6 else (None,)
+            # icmpv6_echo_reply); echoes of what went to a group or an anycast address even as if they were bound to it.
+            ways: list[tuple[str | None, bool]] = [(None, False)]
+            if packet.family is IPFamily.V6 and walk.first_out:
+                ways += [(walk.first_out, False), (walk.first_out, True)]
             remarks: list[str] = []
-            for device in dict.fromkeys(devices):
-                answered = self._judge_local_answer(walk, packet, device)
+            for device, bound in ways:
+                answered = self._judge_local_answer(walk, packet, device, bound=bound)
                 if not answered:
                     break
                 remarks = remarks or answered
@@ -357,14 +358,14 @@ class _Trial:
                 return False
         return True
 
-    def _judge_local_answer(self, walk: KernelWalk, packet: Packet, device: str | None) -> list[str]:
+    def _judge_local_answer(self, walk: KernelWalk, packet: Packet, device: str | None, *, bound: bool) -> list[str]:
         arrival = Arrival(
             packet,
             None,
             mark=walk.first_mark,
             out_iface=device,
             # A RST over IPv6 has no socket (tcp_v6_send_response); that nothing is known of it leaves both answers open.
-            socket=None if packet.family is IPFamily.V6 and packet.proto == TCP else Socket(has_file=False),
+            socket=None if bound or (packet.family is IPFamily.V6 and packet.proto == TCP) else Socket(has_file=False),
             about=self._connection_of_error(walk.kind),
         )
         result, sessions = walk_all(self._simulated, arrival, self._session, pick=self._pick)
@@ -386,8 +387,7 @@ class _Trial:
         """What the node makes because of an answer of its own, such as REJECT's to a RST."""
         remarks: list[str] = []
         for answer, _ in _all_answers(trace):
-            kind = packet_kind(format_packet(answer.packet))
-            walk = next((one for one in self._unpredicted if one.kind is kind), None)
+            walk = _walk_of(answer, self._unpredicted)
             if walk is not None:
                 self._unpredicted.remove(walk)
                 # It quotes a packet whose checksum the kernel had not finished.
@@ -426,6 +426,16 @@ class _Trial:
         for trace in self._answered:
             lines += [f"  then {line}" for line in _trace_lines(trace)]
         return "\n".join(lines)
+
+
+def _walk_of(answer: Trace, walks: Sequence[KernelWalk]) -> KernelWalk | None:
+    """What the kernel made of an answer's kind; one packet may have errors of several types about it."""
+    data = format_packet(answer.packet)
+    kind, icmp_type = packet_kind(data), packet_icmp_type(data)
+    for walk in walks:
+        if walk.kind is kind and (walk.first is None or packet_icmp_type(walk.first) == icmp_type):
+            return walk
+    return None
 
 
 def _all_answers(trace: Trace, *, nested: bool = False) -> Iterator[tuple[Trace, bool]]:

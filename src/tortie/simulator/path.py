@@ -23,6 +23,7 @@ from tortie.simulator.conntrack import is_icmp_error
 from tortie.simulator.device import LOOPBACK
 from tortie.simulator.fragment import collect_fragment
 from tortie.simulator.hooks import FamilyNode
+from tortie.simulator.ip_option import read_options
 from tortie.simulator.ipvs import Diverted, note_diversion
 from tortie.simulator.reply import Reply, icmp_error
 from tortie.simulator.route import RouteDecision, RouteKind
@@ -131,7 +132,7 @@ def _passes_hop_by_hop(packet: Packet) -> bool:
 
 def _refuse_source_route(run: Run, skb: Skb, node: FamilyNode) -> None:
     """Packets that name their own way are dropped after PREROUTING (ip_rcv_options in net/ipv4/ip_input.c)."""
-    if not _SOURCE_ROUTES & _option_types(skb.packet.options):
+    if not any(kind in _SOURCE_ROUTES for kind, _ in read_options(skb.packet.options)):
         return
     setting = node.router.sysctl("accept_source_route", skb.in_iface or "")
     if not setting.known:
@@ -140,19 +141,6 @@ def _refuse_source_route(run: Run, skb: Skb, node: FamilyNode) -> None:
         text = "the packet names its own way (source route), which Tortie does not follow"
         raise Ended(Verdict.UNKNOWN, DecidedBy(Cause.HEADER, text), disposition=Disposition.UNKNOWN)
     raise Ended(Verdict.DROP, DecidedBy(Cause.SYSCTL, f"source routes are not accepted ({setting.name} is off)"))
-
-
-def _option_types(options: bytes) -> set[int]:
-    """Types of IPv4 options, up to the first that is broken (RFC 791)."""
-    found: set[int] = set()
-    at = 0
-    while at < len(options) and options[at] != 0:
-        found.add(options[at])
-        length = 1 if options[at] == 1 else options[at + 1] if at + 1 < len(options) else 0
-        if length < 1 or (length < 2 and options[at] != 1):
-            break
-        at += length
-    return found
 
 
 def _send_error(run: Run, skb: Skb, node: FamilyNode, icmp_type: int, code: int, rest: int = 0) -> None:
@@ -390,7 +378,7 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
     if reply.untracked:
         skb.ct_state = CtState.UNTRACKED
     skb.socket, skb.socket_known = reply.socket, True
-    skb.bound_iface = reply.out_iface if reply.gateway is None else None
+    skb.bound_iface = reply.out_iface
     packet = skb.packet
     if reply.gateway is not None:
         # The copy's way is looked up with neither its source nor its mark (nf_dup_ipv4_route, nf_dup_ipv6_route).
@@ -402,10 +390,16 @@ def send_reply(run: Run, skb: Skb, node: FamilyNode, reply: Reply) -> Arrived:
         skb.local_output, skb.in_iface = True, ""
         towards = route_local_packet(run, skb, node.router)
     skb.local_output, skb.in_iface = True, ""
+    skb.bound_iface = reply.bound_iface
     decision = choose_route(run, skb, towards, "output")
     if not passes(decision):
         raise refused_output(decision)
-    if reply.gateway is None and packet.family is IPFamily.V6 and _leads_to_anycast(decision, packet.dst):
+    if (
+        reply.gateway is None
+        and is_icmp_error(packet)
+        and packet.family is IPFamily.V6
+        and _leads_to_anycast(decision, packet.dst)
+    ):
         text = "no error is sent to an anycast address"
         raise Ended(Verdict.DROP, DecidedBy(Cause.ROUTE, text))
     if packet.proto == TCP and reply.gateway is None and reply.connection is not None and reply.connection.confirmed:

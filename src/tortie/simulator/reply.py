@@ -17,9 +17,11 @@ from tortie.net.packet import Packet
 from tortie.net.protocol import AH, ESP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 from tortie.net.wire import format_packet, internet_checksum
 from tortie.netfilter.hook import Hook
-from tortie.netfilter.match import Direction
+from tortie.netfilter.match import CtState, Direction
 from tortie.netfilter.target import TeeTarget
 from tortie.simulator.connection import Connection
+from tortie.simulator.device import LOOPBACK
+from tortie.simulator.ip_option import is_written_into
 from tortie.simulator.route import RouteKind, Router
 from tortie.simulator.skb import Skb, Socket
 
@@ -70,6 +72,8 @@ class Reply:
     """Where to send it whatever its destination is (TEE)."""
     out_iface: str | None = None
     """Device to leave by, when that does not follow from the routes."""
+    bound_iface: str | None = None
+    """Device that it is routed again by, should its headers change on the way out."""
     unsourced: bool = False
     """The way is looked up before the source is chosen, so that rules for the source do not match."""
 
@@ -77,7 +81,7 @@ class Reply:
 def reject_reply(reject_with: str, skb: Skb, hook: Hook, router: Router) -> Reply | None:
     """What REJECT answers, or None where it only drops (spec: netfilter 6)."""
     packet = skb.packet
-    if packet.is_later_fragment or not _sum_is_right(packet):
+    if packet.is_later_fragment or not _sum_is_right(packet, stamped=_is_stamped(skb, hook)):
         return None
     if reject_with == "tcp-reset":
         return _reset(skb, router)
@@ -85,20 +89,34 @@ def reject_reply(reject_with: str, skb: Skb, hook: Hook, router: Router) -> Repl
     return icmp_error(skb, router, *kind) if kind is not None else None
 
 
-def _sum_is_right(packet: Packet) -> bool:
+def _is_stamped(skb: Skb, hook: Hook) -> bool:
+    """True for a packet whose IPv4 options this node wrote into: its header has no right sum until it leaves.
+
+    In INPUT the sum counts that tracking found before; forwarding forgets it (skb_forward_csum).
+    """
+    packet = skb.packet
+    if packet.family is IPFamily.V6 or not is_written_into(packet.options) or skb.route is None or skb.local_output:
+        return False
+    summed = hook is Hook.INPUT and skb.ct_state not in (None, CtState.UNTRACKED) and skb.in_iface != LOOPBACK
+    return not (summed and packet.proto in (TCP, UDP, UDPLITE, ICMP))
+
+
+def _sum_is_right(packet: Packet, *, stamped: bool) -> bool:
     """Whether REJECT believes a packet.
 
     It sums up the payload of every protocol that is not known to do without, whether that holds a checksum or not
     (nf_reject_verify_csum in include/net/netfilter/nf_reject.h, nf_ip_checksum and nf_ip6_checksum).
     """
     proto = packet.proto
+    if stamped and proto not in _UNVERIFIED:
+        return _carries_no_sum(format_packet(packet)[packet.header_length :], proto)
     if proto in (TCP, ICMP, ICMPV6) and packet.transport is None:
         return packet.checksum_ok
     data = format_packet(packet)
     body = data[packet.header_length :]
     if packet.family is IPFamily.V6 and not body:
         return False
-    if proto in _UNVERIFIED or (proto == UDP and body[6:8] == b"\0\0") or (proto == GRE and not body[:1] >= b"\x80"):
+    if proto in _UNVERIFIED or _carries_no_sum(body, proto):
         return True
     width = packet.family.bits // 8
     pseudo = b""
@@ -107,6 +125,10 @@ def _sum_is_right(packet: Packet) -> bool:
         pseudo += bytes([0, proto])
     # IPv4 sums from the IP header on, whose own sum is right, so that a payload of zeros passes.
     return internet_checksum(pseudo + (data if packet.family is IPFamily.V4 else body)) == 0
+
+
+def _carries_no_sum(body: bytes, proto: int) -> bool:
+    return (proto == UDP and body[6:8] == b"\0\0") or (proto == GRE and not body[:1] >= b"\x80")
 
 
 def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 0) -> Reply | None:
@@ -193,7 +215,13 @@ def _reset(skb: Skb, router: Router) -> Reply | None:
         ttl=_HOP_LIMIT,
         dont_fragment=packet.family is IPFamily.V4,
     )
-    return _belonging(skb, answer, router, None)
+    reply = _belonging(skb, answer, router, None)
+    if not skb.local_output:
+        return reply
+    # The device of the sending socket, which IPv4 asks for the way (nf_send_reset) and IPv6 for the next one.
+    if packet.family is IPFamily.V4:
+        return dataclasses.replace(reply, out_iface=skb.bound_iface)
+    return dataclasses.replace(reply, bound_iface=skb.bound_iface)
 
 
 def _belonging(skb: Skb, answer: Packet, router: Router, socket: Socket | None) -> Reply:

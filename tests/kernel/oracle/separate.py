@@ -150,9 +150,13 @@ def _legacy_groups(sightings: Sequence[Sighting], own_kind: Kind, local: bool) -
 
 def _made(groups: list[_Group], kind: Kind, sighting: Sighting) -> _Group:
     """The newest packet of a kind, or a new one when this sighting starts another packet of that kind."""
-    icmp_type = _icmp_type(sighting)
+    icmp_type = packet_icmp_type(sighting.data or b"")
     for group in reversed(groups):
-        if group.kind is kind and group.origin is Origin.MADE and _icmp_type(group.sightings[0]) == icmp_type:
+        if (
+            group.kind is kind
+            and group.origin is Origin.MADE
+            and packet_icmp_type(group.sightings[0].data or b"") == icmp_type
+        ):
             if sighting.step.hook is Hook.OUTPUT and _has_left_output(group):
                 break
             return group
@@ -160,9 +164,8 @@ def _made(groups: list[_Group], kind: Kind, sighting: Sighting) -> _Group:
     return groups[-1]
 
 
-def _icmp_type(sighting: Sighting) -> int | None:
+def packet_icmp_type(data: bytes) -> int | None:
     """What tells two ICMP errors about one packet apart: a redirect and an unreachable, say."""
-    data = sighting.data or b""
     at = (data[0] & 15) * 4 if data and data[0] >> 4 == 4 else 40
     return data[at] if packet_kind(data) is Kind.ICMP_ERROR and len(data) > at else None
 

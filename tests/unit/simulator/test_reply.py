@@ -163,3 +163,37 @@ def test_a_reset_does_not_end_a_connection_that_never_left() -> None:
     trace = walk_packet(made, packet("tcp", "[fd00::1]:1", "[fd00:1::9]:2"), None).trace
     assert trace.answers[0].answers[0].connection is not None
     assert trace.answers[0].answers[0].connection.state == "SYN_SENT"
+
+
+TRACKED = "*raw\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\n-A PREROUTING -m conntrack --ctstate INVALID"
+STAMPED = {
+    "forwarded": (B, RESET, False),
+    "to the node": ("10.0.0.1", RESET, False),
+    "forwarded, tracked": (B, f"{RESET}\n{TRACKED}", False),
+    "to the node, tracked": ("10.0.0.1", f"{RESET}\n{TRACKED}", True),
+}
+
+
+@pytest.mark.parametrize("name", STAMPED)
+def test_a_packet_whose_options_record_the_way_has_a_wrong_sum_until_it_leaves(name: str) -> None:
+    """Observed on the kernel: REJECT does not answer it, unless tracking had added it up before."""
+    destination, rules, answered = STAMPED[name]
+    sent = packet("tcp", f"{A}:1", f"{destination}:2", options=bytes.fromhex("0707040000000000"))
+    assert (answer(rules, sent) is not None) is answered
+
+
+def test_an_own_packet_is_reset_by_the_device_its_socket_is_bound_to() -> None:
+    """IPv4 looks for the way with the sending socket (nf_send_reset), even to an own address; IPv6 without."""
+    rules = "*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p tcp --syn -j REJECT --reject-with tcp-reset"
+    made = node(rules, rules)
+    for source, destination, iface in (("10.2.0.1:1", "99.0.0.1:2", "e1"), ("[fd00:2::1]:1", "[fd00:1::9]:2", "lo")):
+        trace = walk_packet(made, packet("tcp", source, destination), None, out_iface="e1").trace
+        (reset,) = trace.answers
+        assert reset.out is not None
+        assert reset.out.iface == iface
+
+
+def test_a_reset_may_go_to_an_anycast_address() -> None:
+    rules = "*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p tcp --syn -j REJECT --reject-with tcp-reset"
+    trace = walk_packet(node("", rules), packet("tcp", "[fd00:1::]:1", "[fd00:2::9]:2"), None).trace
+    assert trace.answers[0].verdict is Verdict.ACCEPT
