@@ -81,7 +81,9 @@ class Reply:
 def reject_reply(reject_with: str, skb: Skb, hook: Hook, router: Router) -> Reply | None:
     """What REJECT answers, or None where it only drops (spec: netfilter 6)."""
     packet = skb.packet
-    if packet.is_later_fragment or not _sum_is_right(packet, stamped=_is_stamped(skb, hook)):
+    if packet.is_later_fragment or not _sum_is_right(
+        packet, stamped=_is_stamped(skb, hook, reset=reject_with == "tcp-reset")
+    ):
         return None
     if reject_with == "tcp-reset":
         return _reset(skb, router)
@@ -89,15 +91,17 @@ def reject_reply(reject_with: str, skb: Skb, hook: Hook, router: Router) -> Repl
     return icmp_error(skb, router, *kind) if kind is not None else None
 
 
-def _is_stamped(skb: Skb, hook: Hook) -> bool:
+def _is_stamped(skb: Skb, hook: Hook, *, reset: bool) -> bool:
     """True for a packet whose IPv4 options this node wrote into: its header has no right sum until it leaves.
 
-    In INPUT the sum counts that tracking found before; forwarding forgets it (skb_forward_csum).
+    The sum counts that tracking found before; a reset of a forwarded packet is made without it (skb_forward_csum).
     """
     packet = skb.packet
     if packet.family is IPFamily.V6 or not is_written_into(packet.options) or skb.route is None or skb.local_output:
         return False
-    summed = hook is Hook.INPUT and skb.ct_state not in (None, CtState.UNTRACKED) and skb.in_iface != LOOPBACK
+    summed = (
+        (hook is Hook.INPUT or not reset) and skb.ct_state not in (None, CtState.UNTRACKED) and skb.in_iface != LOOPBACK
+    )
     return not (summed and packet.proto in (TCP, UDP, UDPLITE, ICMP))
 
 

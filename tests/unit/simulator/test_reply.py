@@ -166,7 +166,10 @@ def test_a_reset_does_not_end_a_connection_that_never_left() -> None:
 
 
 TRACKED = "*raw\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\n-A PREROUTING -m conntrack --ctstate INVALID"
+UNREACHABLE = rejecting(" --reject-with icmp-port-unreachable")
 STAMPED = {
+    "an unreachable": (B, UNREACHABLE, False),
+    "an unreachable, tracked": (B, f"{UNREACHABLE}\n{TRACKED}", True),
     "forwarded": (B, RESET, False),
     "to the node": ("10.0.0.1", RESET, False),
     "forwarded, tracked": (B, f"{RESET}\n{TRACKED}", False),
