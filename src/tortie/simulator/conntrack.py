@@ -202,7 +202,7 @@ def _invalid(skb: Skb, why: str) -> str:
 
 def _track_error(skb: Skb) -> str:
     packet = skb.packet
-    quoted = quoted_tuple(packet, KEYED_BY_PORTS)
+    quoted = quoted_tuple(packet)
     answer = invert_tuple(quoted) if quoted is not None else None
     if answer is None:
         return _invalid(skb, "the ICMP error quotes no packet that could be tracked")

@@ -13,18 +13,17 @@ from dataclasses import dataclass
 
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
-from tortie.net.protocol import DCCP, ICMP, ICMPV6, PORT_PROTOCOLS, SCTP, TCP, UDP
+from tortie.net.protocol import ICMP, ICMPV6, SCTP, TCP, UDP
 from tortie.net.wire import EXTENSION_HEADERS, FRAGMENT, crc32c
 from tortie.netfilter.conntrack import ConnTuple
-from tortie.simulator.tracking_table import ICMP_INVERSE
+from tortie.simulator.tracking_table import ICMP_INVERSE, KEYED_BY_PORTS
 
 _PORTS_LENGTH = 4
 _HEADER_LENGTH = 8
 _AH = 51
-_FULL_HEADER = {TCP: 20, SCTP: 12, DCCP: 12}
+_FULL_HEADER = {TCP: 20, SCTP: 12}
 """Header lengths from which on the kernel also corrects the checksum; other protocols have it within eight bytes."""
-_CHECKSUM_AT = {TCP: 16, ICMP: 2, ICMPV6: 2}
-_UDP_CHECKSUM_AT = 6
+_TCP_CHECKSUM_AT, _UDP_CHECKSUM_AT = 16, 6
 _MANGLED_ZERO = 0xFFFF
 
 
@@ -70,13 +69,13 @@ def _read_v6(data: bytes) -> Quote | None:
     return Quote(int.from_bytes(data[8:24], "big"), int.from_bytes(data[24:40], "big"), proto, offset)
 
 
-def quoted_tuple(packet: Packet, keyed_by_ports: frozenset[int]) -> ConnTuple | None:
+def quoted_tuple(packet: Packet) -> ConnTuple | None:
     """The tuple of the packet that an ICMP error quotes, None when the quote does not hold its keys."""
     quote = read_quote(packet)
     if quote is None:
         return None
     body = packet.payload[quote.offset : quote.offset + _HEADER_LENGTH]
-    if quote.proto in keyed_by_ports:
+    if quote.proto in KEYED_BY_PORTS:
         if len(body) < _PORTS_LENGTH:
             return None
         ports = int.from_bytes(body[0:2], "big"), int.from_bytes(body[2:4], "big")
@@ -112,7 +111,7 @@ def _rewrite_transport(
     data: bytearray, quote: Quote, target: ConnTuple, before: bytes, address: bytes, *, source: bool
 ) -> bool:
     proto, offset = quote.proto, quote.offset
-    if proto not in PORT_PROTOCOLS and proto not in (ICMP, ICMPV6):
+    if proto not in KEYED_BY_PORTS and proto not in (ICMP, ICMPV6):
         return True
     if len(data) < offset + _HEADER_LENGTH:
         return False
@@ -143,7 +142,7 @@ def _port_checksum(data: bytearray, quote: Quote) -> int | None:
     """Where the checksum of a protocol with ports is, None when it is not kept in step."""
     if quote.proto in _FULL_HEADER:
         whole = len(data) >= quote.offset + _FULL_HEADER[quote.proto]
-        return quote.offset + _CHECKSUM_AT.get(quote.proto, 6) if whole and quote.proto != SCTP else None
+        return quote.offset + _TCP_CHECKSUM_AT if whole and quote.proto == TCP else None
     at = quote.offset + _UDP_CHECKSUM_AT
     return None if quote.proto == UDP and not any(data[at : at + 2]) else at
 

@@ -233,7 +233,7 @@ class Router:
         # The type and code lie where rules look for ports (struct flowi_uli).
         sport = kind[0] << 8 | kind[1]
         if isinstance(routing, Routing4):
-            if delivered:
+            if delivered and packet.dst:
                 return packet.dst
             if in_iface and self._settings.flag("icmp_errors_use_inbound_ifaddr").value:
                 return routing.select_source(in_iface, packet.src, "link")

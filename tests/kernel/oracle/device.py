@@ -73,11 +73,12 @@ class Tun:
 
 
 def is_noise(data: bytes) -> bool:
-    """True for what a node says by itself: neighbour discovery, MLD (behind a hop-by-hop header), IGMP."""
+    """True for what a node says by itself: neighbour discovery of its links, MLD (behind a hop-by-hop header), IGMP."""
     if data[0] >> 4 == 4:
         return data[9] == socket.IPPROTO_IGMP and data[8] == 1 and data[0] & 15 == _IGMP_HEADER_WORDS
     if data[6] == socket.IPPROTO_ICMPV6 and len(data) > 40:
-        return 133 <= data[40] <= 136 and data[7] == _NEIGHBOUR_HOP_LIMIT
+        linked = data[8:10] == b"\xfe\x80" or not any(data[8:24])
+        return 133 <= data[40] <= 136 and data[7] == _NEIGHBOUR_HOP_LIMIT and linked
     return data[6] == 0 and len(data) > 48 and data[40] == socket.IPPROTO_ICMPV6 and data[48] in (130, 131, 132, 143)
 
 

@@ -7,7 +7,6 @@ from msgspec import structs
 
 from tests.node_builder import address, packet
 from tortie.net.packet import Packet
-from tortie.net.protocol import PORT_PROTOCOLS
 from tortie.net.wire import format_packet, parse_packet
 from tortie.netfilter.conntrack import ConnTuple
 from tortie.simulator.quote import quoted_tuple, read_quote, rewrite_quote
@@ -42,7 +41,7 @@ KEYS: dict[str, tuple[Packet, int, tuple[int, int] | None]] = {
 @pytest.mark.parametrize("name", KEYS)
 def test_the_keys_of_what_is_quoted(name: str) -> None:
     quoted, length, keys = KEYS[name]
-    found = quoted_tuple(error(quoted, length), frozenset(PORT_PROTOCOLS))
+    found = quoted_tuple(error(quoted, length))
     expected = ConnTuple(quoted.family, quoted.proto, quoted.src, quoted.dst, *keys) if keys is not None else None
     assert found == expected
 
@@ -102,6 +101,14 @@ def test_a_udp_packet_without_a_checksum_gets_none() -> None:
     data = rewrite_quote(about, target(TCP, "192.0.2.1", 2222), source=True)
     assert data is not None
     assert data[26:28] == bytes(2)
+
+
+def test_of_a_protocol_without_known_ports_only_the_address_is_rewritten() -> None:
+    """DCCP, as of Linux 6.18."""
+    quoted = packet("dccp", "10.0.0.5:1000", "10.1.0.9:80")
+    data = rewrite_quote(error(quoted), target(quoted, "192.0.2.1", 2222), source=True)
+    assert data is not None
+    assert (data[12:16], data[20:]) == (address("192.0.2.1").value.to_bytes(4, "big"), format_packet(quoted)[20:])
 
 
 def test_a_quote_without_an_ip_header_is_none() -> None:

@@ -200,3 +200,9 @@ def test_a_reset_may_go_to_an_anycast_address() -> None:
     rules = "*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p tcp --syn -j REJECT --reject-with tcp-reset"
     trace = walk_packet(node("", rules), packet("tcp", "[fd00:1::]:1", "[fd00:2::9]:2"), None).trace
     assert trace.answers[0].verdict is Verdict.ACCEPT
+
+
+def test_an_error_about_a_packet_to_no_address_comes_from_one_of_the_node() -> None:
+    rules = "*filter\n:INPUT ACCEPT\n:OUTPUT ACCEPT\n-A INPUT -p udp -j REJECT"
+    trace = walk_packet(node(rules), packet("udp", "10.1.0.1:1", "0.0.0.0:2"), None).trace
+    assert trace.answers[0].packet.src == 0x0A010001
