@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -21,12 +21,12 @@ from typing import Protocol
 from tests.kernel.compare import compare_connections, compare_made, compare_own, is_stamped
 from tests.kernel.oracle.device import CannotBind
 from tests.kernel.oracle.netlink import MessagesLost
-from tests.kernel.oracle.node import KernelNode, Refused
+from tests.kernel.oracle.node import KernelNode, Refused, mac_bytes
 from tests.kernel.oracle.outcome import EventKind, KernelWalk, Kind, Origin, Outcome
 from tests.kernel.oracle.separate import packet_icmp_type, packet_kind
 from tests.kernel.patience import Patience
 from tests.kernel.recipe import Memory, make, read_packet
-from tests.kernel.scenario import Given, Scenario
+from tests.kernel.scenario import NEIGHBOUR_MAC, Given, Scenario, Topology
 from tests.kernel.scenario_file import parse_scenario
 from tests.kernel.snapshot import SnapshotReader, parse_snapshot
 from tortie.net.address import IPFamily
@@ -187,7 +187,7 @@ def run_scenario(node: Witness, reader: TextReader, scenario: Scenario, report: 
         memory.keep(shot.key, given, outcome)
         report.packets += 1
         session.clock_s = node.moment()
-        trial = _Trial(node, simulated, session, given, outcome, patience)
+        trial = _Trial(node, simulated, session, given, outcome, patience, scenario.topology)
         agreed = trial.judge()
         for walk in outcome.walks[1:]:
             if (made := read_packet(walk.first) if walk.first is not None else None) is not None:
@@ -211,8 +211,10 @@ class _Trial:
         given: Given,
         outcome: Outcome,
         patience: Patience,
+        topology: Topology,
     ) -> None:
         self._patience = patience
+        self._topology = topology
         self._node = node
         self._simulated = simulated
         self._session = session
@@ -252,9 +254,21 @@ class _Trial:
     def _arrival(self, packet: Packet) -> Arrival:
         given = self._given
         if given.in_iface is not None:
-            return Arrival(packet, given.in_iface)
+            return self._frame(Arrival(packet, given.in_iface))
         socket = Socket(uid=given.uid, gid=given.gid)
         return Arrival(packet, None, mark=given.mark, out_iface=given.device or None, socket=socket)
+
+    def _frame(self, arrival: Arrival) -> Arrival:
+        own = next(one.mac for one in self._topology.interfaces if one.name == arrival.in_iface)
+        if not own:
+            return arrival
+        source, target = self._given.mac_source or NEIGHBOUR_MAC, self._given.mac_destination or own
+        return replace(
+            arrival,
+            mac_source=mac_bytes(source),
+            mac_destination=mac_bytes(target),
+            frame_type=_frame_type(mac_bytes(target), mac_bytes(own)),
+        )
 
     def _choose(self, arrival: Arrival) -> bool:
         result, sessions = walk_all(self._simulated, arrival, self._session, pick=self._pick)
@@ -428,6 +442,15 @@ class _Trial:
         return "\n".join(lines)
 
 
+def _frame_type(target: bytes, own: bytes) -> str:
+    """eth_skb_pkt_type."""
+    if target == own:
+        return "unicast"
+    if target == b"\xff" * 6:
+        return "broadcast"
+    return "multicast" if target[0] & 1 else "otherhost"
+
+
 def _walk_of(answer: Trace, walks: Sequence[KernelWalk]) -> KernelWalk | None:
     """What the kernel made of an answer's kind; one packet may have errors of several types about it."""
     data = format_packet(answer.packet)
@@ -453,7 +476,7 @@ def _seen_somewhere(answer: Trace) -> bool:
 
 def _where(given: Given) -> str:
     if given.in_iface is not None:
-        return f"in {given.in_iface}"
+        return " ".join(word for word in ("in", given.in_iface, given.mac_source, given.mac_destination) if word)
     words = ["local"]
     for name in ("mark", "uid", "gid", "device", "bound"):
         value = getattr(given, name)

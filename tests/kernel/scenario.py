@@ -15,14 +15,21 @@ from typing import TypeAlias
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend
 
+NEIGHBOUR_MAC = "02:00:00:00:00:99"
+"""Who sends frames unless said."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A device of the node: `addresses` as `ip addr add` takes them, with further words (`10.0.0.1/24 scope link`)."""
+    """A device of the node: `addresses` as `ip addr add` takes them, with further words (`10.0.0.1/24 scope link`).
+
+    One with a `mac` is Ethernet, where all that the node sends goes to itself: nothing is asked of neighbours.
+    """
 
     name: str
     addresses: tuple[str, ...] = ()
     mtu: int = 1500
+    mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,10 @@ class Given:
     device: str = ""
     bound: bool = True
     """The socket is bound to the packet's source address, so that routing knows it from the start."""
+    mac_source: str = ""
+    """Who sent the frame that an Ethernet device gets; empty for `NEIGHBOUR_MAC`."""
+    mac_destination: str = ""
+    """Whom it is for; empty for the device."""
 
 
 @dataclass(frozen=True, slots=True)

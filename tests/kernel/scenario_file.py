@@ -25,7 +25,8 @@ def format_scenario(scenario: Scenario) -> str:
         "name": scenario.name,
         "backend": scenario.backend.value,
         "interfaces": [
-            {"name": one.name, "addresses": list(one.addresses), "mtu": one.mtu} for one in scenario.topology.interfaces
+            {"name": one.name, "addresses": list(one.addresses), "mtu": one.mtu, "mac": one.mac}
+            for one in scenario.topology.interfaces
         ],
         "commands": {str(family.value): list(lines) for family, lines in scenario.topology.commands.items()},
         "sysctls": [list(pair) for pair in scenario.sysctls],
@@ -43,7 +44,10 @@ def parse_scenario(text: str) -> Scenario:
         name=value["name"],
         backend=Backend(value["backend"]),
         topology=Topology(
-            tuple(Interface(one["name"], tuple(one["addresses"]), one["mtu"]) for one in value["interfaces"]),
+            tuple(
+                Interface(one["name"], tuple(one["addresses"]), one["mtu"], one.get("mac", ""))
+                for one in value["interfaces"]
+            ),
             {IPFamily(int(family)): tuple(lines) for family, lines in value["commands"].items()},
         ),
         rules={IPFamily(int(family)): _text(lines) for family, lines in value["rules"].items()},

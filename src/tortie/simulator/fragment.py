@@ -7,13 +7,16 @@ others takes all of them with it (RFC 5722; inet_frag_queue_insert in net/ipv4/i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from msgspec.structs import replace
 
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
 from tortie.net.protocol import ICMPV6, TCP, UDP
 from tortie.net.wire import format_packet, parse_packet
-from tortie.simulator.session import Session
+from tortie.simulator.session import Frame, Session
 
 FRAGMENT_HEADER = 44
 _UPPER_HEADER = {TCP: 20, UDP: 8, ICMPV6: 8}
@@ -34,36 +37,45 @@ def is_collected(packet: Packet) -> bool:
     return packet.is_later_fragment or there is None or len(there) >= _UPPER_HEADER.get(packet.proto, 1)
 
 
-def collect_fragment(session: Session, packet: Packet, place: str) -> tuple[Packet | None, int]:
-    """Adds a fragment to those that wait at a place; returns the whole packet once nothing is missing, else None.
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A packet put together: `largest` is the length of its longest fragment in bytes."""
 
-    Beside it stands the length of its longest fragment in bytes.
-    """
+    packet: Packet
+    largest: int
+    frame: Frame
+
+
+_UNSAID = Frame()
+
+
+def collect_fragment(session: Session, packet: Packet, place: str, frame: Frame = _UNSAID) -> Whole | None:
+    """Adds a fragment to those that wait at a place; returns the whole packet once nothing is missing, else None."""
     # IPv6 lets the first fragment say which protocol follows.
     proto = packet.proto if packet.family is IPFamily.V4 else 0
     key = (place, packet.src, packet.dst, proto, packet.identification)
     waiting = session.fragments.get(key, ())
     low = packet.fragment_offset * 8
     high = low + len(_fragment_data(packet))
-    for start, end in _runs(waiting):
+    for start, end in _runs([piece for piece, _ in waiting]):
         if start <= low and high <= end:
-            return None, 0
+            return None
         if low < end and start < high:
             del session.fragments[key]
-            return None, 0
-    pieces = (*waiting, packet)
-    whole = _assemble(pieces)
+            return None
+    pieces = sorted((*waiting, (packet, frame)), key=lambda piece: piece[0].fragment_offset)
+    whole = _assemble([piece for piece, _ in pieces])
     if whole is None:
-        session.fragments[key] = pieces
-    else:
-        session.fragments.pop(key, None)
-    return whole, max(piece.length for piece in pieces)
+        session.fragments[key] = tuple(pieces)
+        return None
+    session.fragments.pop(key, None)
+    return Whole(whole, max(piece.length for piece, _ in pieces), pieces[0][1])
 
 
-def _runs(pieces: tuple[Packet, ...]) -> list[tuple[int, int]]:
-    """First and last byte (exclusive) of every stretch without a gap."""
+def _runs(pieces: Sequence[Packet]) -> list[tuple[int, int]]:
+    """First and last byte (exclusive) of every stretch without a gap; the pieces come in order."""
     runs: list[tuple[int, int]] = []
-    for piece in sorted(pieces, key=lambda one: one.fragment_offset):
+    for piece in pieces:
         start = piece.fragment_offset * 8
         end = start + len(_fragment_data(piece))
         if runs and runs[-1][1] == start:
@@ -73,8 +85,7 @@ def _runs(pieces: tuple[Packet, ...]) -> list[tuple[int, int]]:
     return runs
 
 
-def _assemble(pieces: tuple[Packet, ...]) -> Packet | None:
-    ordered = sorted(pieces, key=lambda piece: piece.fragment_offset)
+def _assemble(ordered: Sequence[Packet]) -> Packet | None:
     if ordered[0].fragment_offset != 0 or ordered[-1].more_fragments:
         return None
     body = b""

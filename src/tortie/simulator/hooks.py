@@ -263,11 +263,11 @@ def _defragment(run: Run, skb: Skb, hook: Hook) -> None:
     packet = skb.packet
     if not is_collected(packet):
         return
-    whole, skb.largest_fragment = collect_fragment(run.session, packet, hook.value)
+    whole = collect_fragment(run.session, packet, hook.value, skb.frame)
     if whole is None:
         text = "held until the other fragments of the packet arrive"
         raise Ended(Verdict.MAYBE, DecidedBy(Cause.CONNTRACK, text, hook), disposition=Disposition.HELD)
-    skb.packet = whole
+    skb.packet, skb.largest_fragment, skb.frame = whole.packet, whole.largest, whole.frame
     if run.steps is not None:
         run.steps.append(NoteStep(hook, "the fragments are put together; the whole packet goes on", skb.mark))
 

@@ -238,11 +238,11 @@ def deliver(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     packet = skb.packet
     skb.out_iface = ""
     if packet.family is IPFamily.V4 and packet.is_fragment:
-        whole, _ = collect_fragment(run.session, packet, Hook.INPUT.value)
+        whole = collect_fragment(run.session, packet, Hook.INPUT.value, skb.frame)
         if whole is None:
             text = "held until the other fragments of the packet arrive"
             raise Ended(Verdict.MAYBE, DecidedBy(Cause.HEADER, text, Hook.INPUT), disposition=Disposition.HELD)
-        skb.packet = whole
+        skb.packet, skb.frame = whole.packet, whole.frame
     try:
         node.run_hook(run, skb, Hook.INPUT)
     except Diverted as diverted:

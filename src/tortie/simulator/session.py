@@ -12,6 +12,7 @@ parent never change before `commit`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tortie.netfilter.conntrack import ConnEntry, ConnTuple
@@ -27,6 +28,15 @@ ConnKey = tuple[ConnTuple, int]
 """A tuple and the zone it is looked up in."""
 Place = tuple[str, str, int, int]
 """Table, chain, rule number and match number: what a stateful match keeps its memory under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a whole packet has from its first fragment, however late that came: mark, frame type, sender (skb_morph)."""
+
+    mark: int = 0
+    frame_type: str | None = "unicast"
+    mac_source: bytes | None = None
 
 
 class Session:
@@ -63,7 +73,7 @@ class Session:
         """Connections that IPVS has sent to a server, by what the client sends."""
         self.balanced_answers: Mapping[FlowKey, BalancedFlow] = {}
         """The same by what the server sends."""
-        self.fragments: dict[tuple[str, int, int, int, int], tuple[Packet, ...]] = {}
+        self.fragments: dict[tuple[str, int, int, int, int], tuple[tuple[Packet, Frame], ...]] = {}
         """Fragments waiting for the rest of their packet: place, source, destination, protocol, identification."""
         self.clock_s = clock_s
         """Seconds since the epoch at which the packet arrives."""

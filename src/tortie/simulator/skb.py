@@ -13,6 +13,7 @@ from tortie.net.packet import Packet
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState, Direction
 from tortie.netfilter.target import CtTarget
+from tortie.simulator.session import Frame
 
 if TYPE_CHECKING:
     from tortie.simulator.connection import Connection
@@ -91,6 +92,15 @@ class Skb:
         """Bytes of the longest fragment this packet was put together from; 0 for a packet that came whole."""
         self.zone_original = 0
         self.zone_reply = 0
+
+    @property
+    def frame(self) -> Frame:
+        """What a packet that is put together keeps of its first fragment."""
+        return Frame(self.mark, self.frame_type, self.mac_source)
+
+    @frame.setter
+    def frame(self, frame: Frame) -> None:
+        self.mark, self.frame_type, self.mac_source = frame.mark, frame.frame_type, frame.mac_source
 
     def twin(self) -> Skb:
         """A clone as the kernel makes one: its own marks and devices, the same connection."""

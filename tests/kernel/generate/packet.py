@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -55,6 +56,23 @@ def draw_shots(draw: Draw, world: World, families: list[IPFamily], count: int) -
         draw.weighted(_FLOWS)(of)
         shots += of.shots
     return tuple(shots)
+
+
+def draw_frames(draw: Draw, world: World, shots: tuple[Shot, ...]) -> tuple[Shot, ...]:
+    """The same packets; where they come by Ethernet, some in frames to another or to all, or from another sender."""
+    ethernet = {one.name for one in world.topology.interfaces if one.mac}
+    return tuple(
+        Shot(shot.key, _framed(draw, shot.recipe))
+        if isinstance(shot.recipe, Given) and shot.recipe.in_iface in ethernet and draw.chance(0.4)
+        else shot
+        for shot in shots
+    )
+
+
+def _framed(draw: Draw, given: Given) -> Given:
+    target = draw.weighted([("", 5), ("ff:ff:ff:ff:ff:ff", 2), ("01:00:5e:00:00:01", 2), ("02:00:00:00:00:77", 1)])
+    source = draw.weighted([("", 2), ("02:00:00:00:00:01", 2)])
+    return dataclasses.replace(given, mac_source=source, mac_destination=target)
 
 
 # --- where from, where to ----------------------------------------------------------------------------------------

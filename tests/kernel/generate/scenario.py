@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.kernel.generate.draw import Draw
 from tests.kernel.generate.free_rules import draw_free_rules
 from tests.kernel.generate.ip_set import draw_ip_sets
-from tests.kernel.generate.packet import draw_shots
+from tests.kernel.generate.packet import draw_frames, draw_shots
 from tests.kernel.generate.topology import draw_sysctls, draw_world
 from tests.kernel.scenario import Scenario
 from tortie.net.address import IPFamily
@@ -29,7 +29,7 @@ def draw_scenario(seed: int, *, packets: int = PACKETS) -> Scenario:
         backend=backend,
         topology=world.topology,
         rules=rules,
-        shots=draw_shots(draw, world, families, packets),
+        shots=draw_frames(Draw(f"frames {seed}"), world, draw_shots(draw, world, families, packets)),
         ip_sets=ip_sets,
         sysctls=draw_sysctls(draw, world),
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.kernel.generate.draw import Draw
-from tests.kernel.generate.packet import draw_shots
+from tests.kernel.generate.packet import draw_frames, draw_shots
 from tests.kernel.generate.scenario import PACKETS, SCENARIOS_PER_TOPOLOGY
 from tests.kernel.generate.topology import draw_sysctls, draw_world
 from tests.kernel.generate.world import World
@@ -114,7 +114,7 @@ def draw_shaped_scenario(seed: int, *, packets: int = PACKETS) -> Scenario:
         backend=backend,
         topology=world.topology,
         rules={family: one.text() for family, one in tables.items()},
-        shots=draw_shots(draw, world, families, packets),
+        shots=draw_frames(Draw(f"frames {seed}"), world, draw_shots(draw, world, families, packets)),
         ip_sets=sets,
         sysctls=draw_sysctls(draw, world),
     )

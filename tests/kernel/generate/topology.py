@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.kernel.generate.draw import Draw
 from tests.kernel.generate.world import Addresses, World
@@ -58,6 +58,11 @@ def draw_world(seed: str) -> World:
         )
         for name in names
     )
+    if (ethernet := Draw(f"ethernet {seed}")).chance(0.3):
+        interfaces = tuple(
+            replace(one, mac=f"02:00:00:00:01:{number:02x}") if ethernet.chance(0.6) else one
+            for number, one in enumerate(interfaces)
+        )
     topology = Topology(interfaces, {family: tuple(plan.commands) for family, plan in plans.items()})
     return World(topology, {family: _addresses(plan) for family, plan in plans.items()}, MARKS)
 

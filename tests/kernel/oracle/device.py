@@ -1,6 +1,6 @@
-"""TUN devices as the node's interfaces, and the node's own raw sockets.
+"""TUN and TAP devices as the node's interfaces, and the node's own raw sockets.
 
-Writing to a TUN device is an arrival, reading from it a departure. Raw sockets send what the node itself makes, with a
+Writing to such a device is an arrival, reading from it a departure. Raw sockets send what the node itself makes, with a
 mark, an owner, a bound device; other raw sockets receive a copy of what is delivered to the node and so prove that a
 packet went through INPUT. Both kinds leave the node's behaviour alone: the kernel looks for a real socket all the same.
 
@@ -25,6 +25,8 @@ _IFF_TUN, _IFF_TAP, _IFF_NO_PI = 0x1, 0x2, 0x1000
 _SO_MARK = 36
 _NEIGHBOUR_HOP_LIMIT = 255
 _IGMP_HEADER_WORDS = 6
+_ETHER_HEADER = 14
+_ETHER_TYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
 _MTU_DISCOVER = {IPFamily.V4: (socket.IPPROTO_IP, 10), IPFamily.V6: (socket.IPPROTO_IPV6, 23)}
 _DISCOVER_BY_INTERFACE = 4
 _FREEBIND = {IPFamily.V4: (socket.IPPROTO_IP, 15), IPFamily.V6: (socket.IPPROTO_IPV6, 78)}
@@ -41,18 +43,23 @@ class CannotBind(Exception):
 
 
 class Tun:
-    """One TUN device of a namespace."""
+    """One TUN device of a namespace, or an Ethernet device (TAP) of this address."""
 
-    def __init__(self, namespace: Namespace, name: str) -> None:
+    def __init__(self, namespace: Namespace, name: str, mac: bytes = b"") -> None:
         self.name = name
+        self._mac = mac
         with namespace:
             self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-            fcntl.ioctl(self._fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
+            flags = (_IFF_TAP if mac else _IFF_TUN) | _IFF_NO_PI
+            fcntl.ioctl(self._fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
 
-    def arrive(self, data: bytes) -> str | None:
-        """Lets a packet arrive; the name of the error when the device refuses it."""
+    def arrive(self, data: bytes, mac_source: bytes = b"", mac_destination: bytes = b"") -> str | None:
+        """Lets a packet arrive, on Ethernet in a frame; the name of the error when the device refuses it."""
+        frame = b""
+        if self._mac:
+            frame = (mac_destination or self._mac) + mac_source + _ETHER_TYPES[data[0] >> 4]
         try:
-            os.write(self._fd, data)
+            os.write(self._fd, frame + data)
         except OSError as error:
             return errno.errorcode[error.errno or 0]
         return None
@@ -64,8 +71,9 @@ class Tun:
                 data = os.read(self._fd, 0x11000)
             except BlockingIOError:
                 return
-            if not is_noise(data):
-                yield data
+            packet = data[_ETHER_HEADER:] if self._mac else data
+            if not is_noise(packet):
+                yield packet
 
     def close(self) -> None:
         """Removes the device."""

@@ -22,7 +22,7 @@ from tests.kernel.oracle.outcome import Departure, EventKind, KernelWalk, Kind, 
 from tests.kernel.oracle.separate import assign_departures, packet_kind, separate
 from tests.kernel.oracle.trace import TRACE_RULESET, LegacyTrace, NftTrace, count_rules, number_handles
 from tests.kernel.patience import Patience
-from tests.kernel.scenario import Given, Topology
+from tests.kernel.scenario import NEIGHBOUR_MAC, Given, Topology
 from tortie.net.address import IPFamily
 from tortie.netfilter.conntrack import ConnEntry
 from tortie.netfilter.hook import BUILTIN_CHAINS, Backend, TableName
@@ -72,7 +72,10 @@ class KernelNode:
         self.namespace = Namespace()
         self._lock = Path(tempfile.mkdtemp(prefix="xtables-lock-")) / "lock"
         self.namespace.write_sysctls(QUIET)
-        self._tuns = {interface.name: Tun(self.namespace, interface.name) for interface in topology.interfaces}
+        self._tuns = {
+            interface.name: Tun(self.namespace, interface.name, mac_bytes(interface.mac))
+            for interface in topology.interfaces
+        }
         self._configure(topology)
         with self.namespace:
             self._interfaces = dict(socket.if_nameindex())
@@ -184,7 +187,8 @@ class KernelNode:
                 given.data, mark=given.mark, uid=given.uid, gid=given.gid, device=given.device, bound=given.bound
             )
         else:
-            error = self._tuns[given.in_iface].arrive(given.data)
+            source = mac_bytes(given.mac_source or NEIGHBOUR_MAC)
+            error = self._tuns[given.in_iface].arrive(given.data, source, mac_bytes(given.mac_destination))
         walks = self._walks(given)
         leaving = [(name, data) for name, tun in self._tuns.items() for data in tun.departures()]
         departures = assign_departures(leaving, walks)
@@ -226,6 +230,8 @@ class KernelNode:
     def _configure(self, topology: Topology) -> None:
         lines = ["link set lo up"]
         for interface in topology.interfaces:
+            if interface.mac:
+                lines.append(f"link set {interface.name} address {interface.mac} arp off")
             lines.append(f"link set {interface.name} mtu {interface.mtu} up")
             for address in interface.addresses:
                 nodad = " nodad" if ":" in address else ""
@@ -269,6 +275,11 @@ class KernelNode:
 
     def _run(self, *command: str, text: str | None = None) -> str:
         return self.namespace.run(command, text, environment={"XTABLES_LOCKFILE": str(self._lock)})
+
+
+def mac_bytes(text: str) -> bytes:
+    """An Ethernet address as bytes; none for no text."""
+    return bytes.fromhex(text.replace(":", ""))
 
 
 def _empty_tables(tables: Sequence[TableName]) -> str:

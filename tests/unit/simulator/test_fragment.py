@@ -11,7 +11,7 @@ from tests.node_builder import hits, node, packet, walk_packet
 from tortie.net.packet import Packet
 from tortie.net.wire import format_packet
 from tortie.simulator.fragment import collect_fragment
-from tortie.simulator.session import Session
+from tortie.simulator.session import Frame, Session
 from tortie.simulator.trace import Disposition, Verdict
 from tortie.simulator.walk import Arrival, walk
 
@@ -36,10 +36,10 @@ def fragments(whole: Packet, size: int = 24) -> list[Packet]:
 def test_a_packet_becomes_whole_in_any_order(order: tuple[int, ...]) -> None:
     session = Session(None)
     pieces = fragments(WHOLE)
-    found = [collect_fragment(session, pieces[number], "PREROUTING")[0] for number in order]
+    found = [collect_fragment(session, pieces[number], "PREROUTING") for number in order]
     assert found[:2] == [None, None]
     assert found[2] is not None
-    assert format_packet(found[2]) == format_packet(WHOLE)
+    assert format_packet(found[2].packet) == format_packet(WHOLE)
     assert session.fragments == {}
 
 
@@ -47,7 +47,7 @@ def test_pieces_of_two_packets_are_kept_apart() -> None:
     session = Session(None)
     other = structs.replace(WHOLE, identification=8)
     assert all(
-        collect_fragment(session, piece, "PREROUTING")[0] is None for piece in (fragments(WHOLE)[0], *fragments(other)[1:])
+        collect_fragment(session, piece, "PREROUTING") is None for piece in (fragments(WHOLE)[0], *fragments(other)[1:])
     )
 
 
@@ -98,5 +98,23 @@ def test_ipv6_lets_the_first_fragment_say_the_protocol() -> None:
         first = packet("udp", source, destination, transport=bytes(8), more_fragments=True, identification=7)
         header = ((44, bytes(8)),) if whole else ()
         last, first = (structs.replace(one, extensions=header) for one in (last, first))
-        assert collect_fragment(session, last, "PREROUTING")[0] is None
-        assert (collect_fragment(session, first, "PREROUTING")[0] is not None) is whole
+        assert collect_fragment(session, last, "PREROUTING") is None
+        assert (collect_fragment(session, first, "PREROUTING") is not None) is whole
+
+
+def test_a_whole_packet_has_the_frame_of_its_first_fragment() -> None:
+    session = Session(None)
+    frames = [Frame(number, "broadcast", bytes(5) + bytes([number])) for number in range(3)]
+    pieces = list(zip(fragments(WHOLE), frames, strict=True))
+    found = [collect_fragment(session, piece, "INPUT", frame) for piece, frame in pieces[::-1]]
+    assert found[2] is not None
+    assert (found[2].frame, found[2].largest) == (frames[0], 44)
+
+
+def test_tracking_looks_at_the_first_fragments_frame() -> None:
+    made = node(TRACKED)
+    session = made.session()
+    for frame, verdict in (("unicast", Verdict.ACCEPT), ("broadcast", Verdict.DROP)):
+        first, *others = fragments(WHOLE)
+        walk(made, Arrival(first, "e0", frame_type=frame), session)
+        assert [walk(made, Arrival(piece, "e0"), session).verdict for piece in others][-1] is verdict
