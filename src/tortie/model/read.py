@@ -53,6 +53,15 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """What could not be read, and why: an object's `data`, or the `text` that holds no objects from `problem.line` on."""
+
+    problem: InvalidInput
+    data: Any = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Resources:
     """The resources that were read, by namespace and name: equal inputs in any order are equal here."""
 
@@ -61,6 +70,8 @@ class Resources:
     origins: Mapping[Key, Origin] = field(default_factory=dict)
     problems: tuple[InvalidInput, ...] = ()
     """What was wrong, when reading kept going."""
+    refusals: tuple[Refusal, ...] = ()
+    """The same problems, each with what it was found in."""
     remarks: tuple[Remark, ...] = ()
 
     def of(self, cls: type[ResourceT]) -> tuple[ResourceT, ...]:
@@ -110,20 +121,20 @@ class _Reading:
         self.keep_going = keep_going
         self.found: dict[Key, Resource] = {}
         self.documents: dict[Key, tuple[str, Document]] = {}
-        self.problems: list[InvalidInput] = []
+        self.refusals: list[Refusal] = []
         self.remarks: list[Remark] = []
 
-    def refuse(self, problem: InvalidInput) -> None:
+    def refuse(self, refusal: Refusal) -> None:
         if not self.keep_going:
-            raise problem
-        self.problems.append(problem)
+            raise refusal.problem
+        self.refusals.append(refusal)
 
     def add_text(self, source: str, text: str) -> None:
         try:
             for document in parse_documents(text):
                 self.add(source, document)
         except InvalidInput as error:
-            self.refuse(error.at(source=source))
+            self.refuse(Refusal(error.at(source=source), text=text))
 
     def add(self, source: str, document: Document) -> None:
         try:
@@ -145,7 +156,7 @@ class _Reading:
 
     def refuse_field(self, source: str, document: Document, problem: FieldProblem, subject: str) -> None:
         line = document.line_of(problem.path)
-        self.refuse(problem.resolved(source=source, line=line, subject=subject))
+        self.refuse(Refusal(problem.resolved(source=source, line=line, subject=subject), data=document.data))
 
     def origin(self, key: Key) -> Origin:
         source, document = self.documents[key]
@@ -167,7 +178,8 @@ class _Reading:
             resource = self.found[key]
             by_kind.setdefault(type(resource), {})[key.namespace, key.name] = resource
             origins[key] = self.origin(key)
-        return Resources(by_kind, origins, tuple(self.problems), tuple(self.remarks))
+        problems = tuple(refusal.problem for refusal in self.refusals)
+        return Resources(by_kind, origins, problems, tuple(self.refusals), tuple(self.remarks))
 
 
 def _overlapping(pools: Mapping[Key, IPPool]) -> dict[Key, Key]:
