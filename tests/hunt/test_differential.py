@@ -10,11 +10,13 @@ import os
 import random
 import sys
 import time
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.differential import Judge
+from tests.kernel.differential import Judge, Mismatch, Report
 from tests.kernel.generate.scenario import SCENARIOS_PER_TOPOLOGY
 from tests.kernel.scenario import Scenario
 from tests.kernel.scenario_file import format_scenario
@@ -30,6 +32,32 @@ pytestmark = [
 FINDINGS = Path(os.environ.get("TORTIE_FINDINGS", "findings"))
 PACKETS = int(os.environ.get("TORTIE_HUNT_PACKETS", "0"))
 """0 is without end."""
+PACKETS_PER_RULESET = 60
+"""Making a ruleset costs as much as fifty packets, so each gets more of them than in a test that has to be short."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a search has seen so far."""
+
+    packets: int = 0
+    rulesets: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+    not_compared: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    start: float = field(default_factory=time.monotonic)
+
+    def add(self, report: Report) -> None:
+        """Counts a ruleset in."""
+        self.packets += report.packets
+        self.rulesets += 1
+        self.unknown += report.unknown
+        self.not_compared += report.not_compared
+
+    def __str__(self) -> str:
+        rate = self.packets / (time.monotonic() - self.start)
+        seen = f"{self.packets:,} packets, {self.rulesets:,} rulesets, {len(self.findings)} findings"
+        return f"{seen}, {self.unknown.total()} unknown, {self.not_compared.total()} not compared, {rate:.0f} a second"
 
 
 def _smallest(judge: Judge, scenario: Scenario, remark: str) -> Scenario:
@@ -42,23 +70,31 @@ def _smallest(judge: Judge, scenario: Scenario, remark: str) -> Scenario:
     return shrink(scenario, still_fails)
 
 
+def _keep(judge: Judge, scenario: Scenario, style: str, seed: int, mismatch: Mismatch) -> str:
+    """Writes a finding as it was and as small as it gets, with the account of the first time; returns a line about it."""
+    FINDINGS.mkdir(exist_ok=True, parents=True)
+    path = FINDINGS / f"{style}-{seed}.txt"
+    text = f"packet {mismatch.key}: " + "; ".join(mismatch.remarks)
+    path.with_suffix(".account").write_text(f"{text}\n{mismatch.account}\n")
+    path.with_suffix(".whole").write_text(format_scenario(scenario))
+    path.write_text(format_scenario(_smallest(judge, scenario, mismatch.remarks[0])))
+    return f"{path}: {text[:200]}"
+
+
 def test_simulator_against_kernel() -> None:
-    packets = scenarios = 0
-    findings: list[str] = []
-    start, first = time.monotonic(), random.SystemRandom().randrange(1 << 40)
-    while not PACKETS or packets < PACKETS:
+    tally = _Tally()
+    first = random.SystemRandom().randrange(1 << 40)
+    while not PACKETS or tally.packets < PACKETS:
         for style, draw in DRAWN.items():
             with Judge() as judge:
                 for seed in range(first, first + SCENARIOS_PER_TOPOLOGY):
-                    scenario = draw(seed)
+                    scenario = draw(seed, packets=PACKETS_PER_RULESET)
                     report = judge.judge(scenario)
-                    packets, scenarios = packets + report.packets, scenarios + 1
+                    tally.add(report)
                     if report.mismatches:
-                        FINDINGS.mkdir(exist_ok=True)
-                        path = FINDINGS / f"{style}-{seed}.txt"
-                        path.write_text(format_scenario(_smallest(judge, scenario, report.mismatches[0].remarks[0])))
-                        findings.append(f"{path}: {'; '.join(report.mismatches[0].remarks)[:200]}")
+                        tally.findings.append(_keep(judge, scenario, style, seed, report.mismatches[0]))
         first += SCENARIOS_PER_TOPOLOGY
-        rate = packets / (time.monotonic() - start)
-        sys.stderr.write(f"\r{packets:,} packets, {scenarios:,} rulesets, {len(findings)} findings, {rate:.0f} a second ")
-    assert not findings, "\n".join(findings)
+        sys.stderr.write(f"\r{tally} ")
+    for why, count in (tally.unknown + tally.not_compared).most_common():
+        sys.stderr.write(f"\n{count:>7} {why}")
+    assert not tally.findings, "\n".join(tally.findings)

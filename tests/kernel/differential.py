@@ -40,9 +40,10 @@ from tortie.netfilter.match import Direction
 from tortie.simulator.nat import Manipulation
 from tortie.simulator.session import Session
 from tortie.simulator.skb import Socket
-from tortie.simulator.trace import ConntrackStep, Disposition, Trace, Verdict
+from tortie.simulator.trace import ConntrackStep, Disposition, RouteStep, Trace, Verdict
 from tortie.simulator.walk import Arrival, Node, walk_all
 
+_REDIRECT = 5
 _CONNLIMIT_PAUSE_S = 0.012
 """connlimit forgets connections that never came to be no sooner than in the next jiffy (nf_conncount.c)."""
 
@@ -68,6 +69,8 @@ class Report:
     refused: str | None = None
     left_out: int = 0
     """Recipes without an ingredient."""
+    not_compared: Counter[str] = field(default_factory=Counter)
+    """What of a packet was not compared, and why, where the oracle cannot tell."""
 
 
 class Connections(Protocol):
@@ -183,15 +186,15 @@ def run_scenario(node: Witness, reader: TextReader, scenario: Scenario, report: 
             report.left_out += 1
             continue
         except MessagesLost:
+            report.not_compared["the kernel had no room for a message of its trace"] += 1
             return
         memory.keep(shot.key, given, outcome)
         report.packets += 1
         session.clock_s = node.moment()
         trial = _Trial(node, simulated, session, given, outcome, patience, scenario.topology)
         agreed = trial.judge()
-        for walk in outcome.walks[1:]:
-            if (made := read_packet(walk.first) if walk.first is not None else None) is not None:
-                patience.note(made)
+        report.not_compared += trial.not_compared
+        trial.note_limited_errors()
         if not agreed:
             if trial.unknown:
                 report.unknown[trial.unknown] += 1
@@ -229,6 +232,8 @@ class _Trial:
         self.remarks: list[str] = []
         self.unknown = ""
         """Why the simulator could not say, when that is why nothing agreed."""
+        self.not_compared: Counter[str] = Counter()
+        """What the oracle could not tell."""
 
     def judge(self) -> bool:
         """True when one outcome of the simulator is what the kernel did; the session then has followed it."""
@@ -333,8 +338,7 @@ class _Trial:
         for answer, nested in _all_answers(trace):
             walk = _walk_of(answer, unpaired)
             if walk is None:
-                if answer.steps and _seen_somewhere(answer) and not self._patience.spent(answer.packet):
-                    remarks.append(f"answer: the kernel made none, the simulator {answer.packet}")
+                remarks += self._missing(answer, limited=not nested and _is_limited(answer, trace))
                 continue
             unpaired.remove(walk)
             # What quotes an answer quotes a checksum that the kernel had not finished.
@@ -406,9 +410,29 @@ class _Trial:
                 self._unpredicted.remove(walk)
                 # It quotes a packet whose checksum the kernel had not finished.
                 remarks += compare_made(walk, self._outcome.departures, answer, self._backend, stamped=True)
-            elif answer.steps and _seen_somewhere(answer) and not self._patience.spent(answer.packet):
-                remarks.append(f"answer: the kernel made none, the simulator {answer.packet}")
+            else:
+                remarks += self._missing(answer, limited=False)
         return remarks
+
+    def _missing(self, answer: Trace, *, limited: bool) -> list[str]:
+        """What is to be said of an answer that the kernel did not make, or made without anybody seeing it."""
+        if not answer.steps or not _seen_somewhere(answer):
+            return []
+        if limited and self._patience.spent(answer.packet.dst):
+            self.not_compared["an ICMP error that the kernel may have withheld: its receiver had several"] += 1
+            return []
+        return [f"answer: the kernel made none, the simulator {answer.packet}"]
+
+    def note_limited_errors(self) -> None:
+        """Remembers what this packet has used up of the kernel's limits on errors."""
+        trace = self.trace
+        if trace is None or trace.packet.family is IPFamily.V6:
+            return
+        if _refusal(trace):
+            self._patience.note_refusal(trace.packet.src)
+        for answer in trace.answers:
+            if _is_redirect(answer.packet):
+                self._patience.note_redirect(answer.packet.dst)
 
     def _connection_of_error(self, kind: Kind) -> tuple[ConnEntry, Direction] | None:
         """Connection and direction of the delivered packet, which the kernel gives to ICMP errors about it."""
@@ -449,6 +473,22 @@ def _frame_type(target: bytes, own: bytes) -> str:
     if target == b"\xff" * 6:
         return "broadcast"
     return "multicast" if target[0] & 1 else "otherhost"
+
+
+def _refusal(trace: Trace) -> bool:
+    """True when routing refused the packet that came in, and would tell its sender."""
+    routed = [step.decision for step in trace.steps if isinstance(step, RouteStep) and step.stage == "input"]
+    return bool(routed) and routed[-1].icmp is not None
+
+
+def _is_redirect(packet: Packet) -> bool:
+    return packet.family is IPFamily.V4 and packet.is_icmp and packet.icmp_type == _REDIRECT
+
+
+def _is_limited(answer: Trace, about: Trace) -> bool:
+    """True for the errors that the kernel counts by receiver (`patience`)."""
+    packet = answer.packet
+    return packet.family is IPFamily.V4 and packet.is_icmp and (_is_redirect(packet) or _refusal(about))
 
 
 def _walk_of(answer: Trace, walks: Sequence[KernelWalk]) -> KernelWalk | None:

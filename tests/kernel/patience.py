@@ -1,8 +1,9 @@
-"""The kernel's bucket of ICMP errors for each receiver, which no sysctl of a namespace switches off.
+"""The kernel's bucket of ICMP errors for each sender, which no sysctl of a namespace switches off.
 
-An IPv4 error that routing makes costs one of five tokens; one comes back each second (ip_error in net/ipv4/route.c). When
-a receiver has had that many, a missing error says nothing. Redirects to one receiver come more and more rarely, and empty
-the bucket: after the first, no missing error says anything (ip_rt_send_redirect), however long ago it was.
+An IPv4 packet that routing refuses costs its sender one of five tokens, whether or not an error about it is sent; one comes
+back each second (ip_error in net/ipv4/route.c). When a sender has had that many, a missing error says nothing. Redirects
+to one sender come more and more rarely, and empty the bucket: after the first, no missing error says anything
+(ip_rt_send_redirect), however long ago it was. Errors of other causes (REJECT, TTL, MTU) have no such limit.
 """
 
 from __future__ import annotations
@@ -10,35 +11,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tortie.net.address import IPFamily
-from tortie.net.packet import Packet
-
 BURST = 5
 _REFILL_S = 60.0
-_REDIRECT = 5
 
 
 class Patience:
-    """Counts the errors a node made, by receiver."""
+    """Counts what a node has refused its senders."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._sent: dict[tuple[int, bool], list[float]] = {}
+        self._refused: dict[int, list[float]] = {}
+        self._redirected: set[int] = set()
 
-    def note(self, error: Packet) -> None:
-        """An error was sent."""
-        if error.family is IPFamily.V4 and error.is_icmp:
-            self._sent.setdefault((error.dst, error.icmp_type == _REDIRECT), []).append(self._clock())
+    def note_refusal(self, sender: int) -> None:
+        """Routing refused a packet of this sender."""
+        self._refused.setdefault(sender, []).append(self._clock())
 
-    def spent(self, error: Packet) -> bool:
-        """True when the receiver may have had its share, so that this error need not have been sent."""
-        redirect = error.icmp_type == _REDIRECT
-        if error.family is not IPFamily.V4 or not error.is_icmp:
-            return False
-        return self._recent(error.dst, redirect=True) > 0 or (
-            not redirect and self._recent(error.dst, redirect=False) >= BURST
-        )
+    def note_redirect(self, sender: int) -> None:
+        """This sender was, or may have been, told of a better way."""
+        self._redirected.add(sender)
 
-    def _recent(self, receiver: int, *, redirect: bool) -> int:
+    def spent(self, sender: int) -> bool:
+        """True when the sender may have had its share, so that the next error or redirect need not have been sent."""
         now = self._clock()
-        return sum(1 for when in self._sent.get((receiver, redirect), ()) if now - when < _REFILL_S)
+        recent = sum(1 for when in self._refused.get(sender, ()) if now - when < _REFILL_S)
+        return sender in self._redirected or recent >= BURST

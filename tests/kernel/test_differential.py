@@ -8,18 +8,26 @@ hunt` draws new ones. What is known to differ stands in `tests/known_differences
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import yaml
 
 from tests.kernel.differential import Judge
-from tests.kernel.generate.scenario import SCENARIOS_PER_TOPOLOGY, draw_scenario
+from tests.kernel.generate.scenario import PACKETS, SCENARIOS_PER_TOPOLOGY, draw_scenario
 from tests.kernel.generate.shaped_rules import draw_shaped_scenario
 from tests.kernel.scenario import Scenario
 
-DRAWN: dict[str, Callable[[int], Scenario]] = {"free": draw_scenario, "shaped": draw_shaped_scenario}
+
+class Draw(Protocol):
+    """Draws scenario number `seed`."""
+
+    def __call__(self, seed: int, *, packets: int = PACKETS) -> Scenario:
+        """With at least so many packets."""
+
+
+DRAWN: dict[str, Draw] = {"free": draw_scenario, "shaped": draw_shaped_scenario}
 BLOCKS = 10
 LEAST_RULESETS, LEAST_PACKETS = 150, 3000
 KNOWN: dict[str, str] = yaml.safe_load((Path(__file__).parents[1] / "known_differences.yaml").read_text()) or {}
