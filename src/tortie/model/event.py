@@ -2,8 +2,11 @@
 
 A source first tells everything there is, then `InSync`, then changes as they come. It never tells the same state of a
 resource twice: after a lost connection, or when history is no longer to be had, it compares and tells the difference. A
-resource that cannot be read is `Refused`: what was known of it before counts no more, and it is for the hearer to close what
-depends on it. `Lost` and `Regained` are about the source itself; what it told before stands meanwhile.
+resource that cannot be read is `Refused`: what was known of it before counts no more, and it is for the hearer to close
+what depends on it. `Lost` and `Regained` are about the source itself; what it told before stands meanwhile.
+
+A key is `Changed` or `Refused`, the later word counts. A place may be refused for several keys, and once without a key: for
+what names none, and for a second definition of a resource that stands as another place has it.
 """
 
 from __future__ import annotations
@@ -36,8 +39,8 @@ class Removed:
 class Refused:
     """There is something that cannot be read as a resource: `key` as far as it is known, and what is wrong with it.
 
-    `place` is the file or datastore key, the same each time; a later `Changed`, or `Removed`, of the key, or a `Mended` of the
-    place, ends it.
+    `place` is the file or datastore key, the same each time; a later `Changed`, or `Removed`, of the key, or a `Mended` of
+    the place, ends it.
     """
 
     place: str

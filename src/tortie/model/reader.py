@@ -126,10 +126,13 @@ def _field(attribute: str, hint: Any, exact: bool) -> tuple[str, Read]:
     name = None
     if get_origin(hint) is Annotated:
         name = next((extra.name for extra in hint.__metadata__ if isinstance(extra, Named)), None)
-    if name is None:
-        head, *tail = attribute.split("_")
-        name = head + "".join(word.capitalize() for word in tail)
-    return name, _reader(hint, exact)
+    return name or json_name(attribute), _reader(hint, exact)
+
+
+def json_name(attribute: str) -> str:
+    """The name in JSON of a field whose annotation gives none: `as_number` is `asNumber`."""
+    head, *tail = attribute.split("_")
+    return head + "".join(word.capitalize() for word in tail)
 
 
 def _reader(hint: Any, exact: bool) -> Read:
