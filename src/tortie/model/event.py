@@ -12,7 +12,7 @@ what names none, and for a second definition of a resource that stands as anothe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tortie.model.read import Key
 from tortie.model.resource import Resource
@@ -46,6 +46,8 @@ class Refused:
     place: str
     problem: InvalidInput
     key: Key | None = None
+    data: Any = None
+    """The object itself, where it is data at all: what it is about may be readable though it is not."""
 
 
 @dataclass(frozen=True, slots=True)
