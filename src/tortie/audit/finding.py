@@ -1,10 +1,12 @@
-"""What an audit finds, as values: where, of which kind, and in words."""
+"""What an audit finds, as values: where, of which kind, how grave, and in words."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from tortie.audit.era import Era
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend, TableName
 
@@ -18,6 +20,8 @@ class FindingKind(Enum):
     """A rule in a chain of ours that nobody of ours wrote."""
     UNJUDGED = "unjudged"
     """Rules about which nothing can be said."""
+    MISSING = "missing"
+    """A chain, or the end of one, that Felix always makes."""
     OLD_VERSION = "old-version"
     """Chains or rules that an older Felix left or made."""
     HOOK = "hook"
@@ -32,6 +36,17 @@ class FindingKind(Enum):
     """Something that is not as rendered."""
 
 
+class Severity(Enum):
+    """How grave a finding is, gravest first; `value` is its name in output."""
+
+    ERROR = "error"
+    """Packets meet something else than Felix's rules, or than the resources mean."""
+    WARNING = "warning"
+    """Something that is left over or about to go wrong; what packets meet is right."""
+    NOTE = "note"
+    """Something that cannot be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a finding is; what is not said is None."""
@@ -41,6 +56,7 @@ class Place:
     table: TableName | None = None
     chain: str | None = None
     rule: int | None = None
+    ip_set: str | None = None
 
     def __str__(self) -> str:
         words = [
@@ -48,6 +64,7 @@ class Place:
             None if self.table is None else self.table.value,
             self.chain,
             None if self.rule is None else f"rule {self.rule}",
+            None if self.ip_set is None else f"set {self.ip_set}",
             None if self.backend is None else f"({self.backend.value})",
         ]
         return " ".join(word for word in words if word is not None)
@@ -55,20 +72,54 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be, or cannot be told."""
+    """One thing that is not as it should be, or cannot be told; `subject` is the policy or endpoint it is about."""
 
     kind: FindingKind
     place: Place
     text: str
+    severity: Severity = Severity.ERROR
+    subject: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}" if str(self.place) else self.text
+        return ": ".join(part for part in (self.subject, str(self.place), self.text) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedChain:
+    """One chain of ours: how many rules it has, how many of them fit their hashes, which Felix made it."""
+
+    place: Place
+    rules: int
+    fitting: int
+    era: Era
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """All findings, and how many of our rules fit their hashes out of how many."""
+    """All findings in the order of the rules, and every chain of ours that was looked at."""
 
     findings: tuple[Finding, ...]
-    fitting: int
-    rules: int
+    chains: tuple[AuditedChain, ...] = ()
+
+    @property
+    def fitting(self) -> int:
+        """How many of our rules fit their hashes."""
+        return sum(chain.fitting for chain in self.chains)
+
+    @property
+    def rules(self) -> int:
+        """How many rules stand in chains of ours."""
+        return sum(chain.rules for chain in self.chains)
+
+    @property
+    def eras(self) -> dict[Era, int]:
+        """How many chains are of which era, in the order of eras."""
+        return {era: count for era in Era if (count := sum(chain.era is era for chain in self.chains))}
+
+
+_GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings by severity; those of one severity stay in their order."""
+    return sorted(findings, key=lambda finding: _GRAVITY[finding.severity])

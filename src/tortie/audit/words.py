@@ -11,7 +11,7 @@ has one whose log prefix was cut.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from tortie.calc.view import IcmpTest, PortRange
@@ -96,6 +96,11 @@ def tracking_hash(rule: Rule) -> str | None:
             assert isinstance(match, CommentMatch)
             return match.text.removeprefix(TRACKING_COMMENT)
     return None
+
+
+def without_hash(rule: Rule) -> Rule:
+    """The rule without the comments that track it."""
+    return replace(rule, matches=tuple(match for match in rule.matches if not _is_tracking(match)))
 
 
 def _is_tracking(match: Match) -> bool:
