@@ -52,6 +52,7 @@ def members(count: int, size: int, name: str = "cali40s:a") -> dict[str, IPSet]:
 
 
 def told(*rulesets: Ruleset, sets: Mapping[str, IPSet] | None = None, compared: bool = False) -> list[str]:
-    """Every finding as severity, kind and words; `compared` to what was rendered."""
-    audit = audit_node(rulesets, sets, MADE if compared else None)
+    """Every finding as severity, kind and words; `compared` to what was rendered. IPv6 has no rules."""
+    empty = Ruleset(IPFamily.V6, Backend.NFT, {})
+    audit = audit_node([*rulesets, empty], SETS if sets is None else sets, MADE if compared else None)
     return [f"{finding.severity.value} {finding.kind.value}: {finding}" for finding in audit.findings]

@@ -72,16 +72,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be, or cannot be told; `subject` is the policy or endpoint it is about."""
+    """One thing that is not as it should be, or cannot be told."""
 
     kind: FindingKind
     place: Place
     text: str
     severity: Severity = Severity.ERROR
-    subject: str | None = None
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.subject, str(self.place), self.text) if part)
+        return f"{self.place}: {self.text}" if str(self.place) else self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from tortie.audit.hook import audit_shared_chain, missing_hooks
 from tortie.audit.ip_set import audit_sets
 from tortie.audit.judgement import Judged, Judgement, judge_chain
 from tortie.audit.shape import ALWAYS_MADE, is_cut_off
-from tortie.audit.subject import Subjects
 from tortie.audit.words import tracking_hash
 from tortie.codec.rule import format_rule
 from tortie.net.address import IPFamily
@@ -31,15 +30,10 @@ from tortie.render.ruleset import RenderedFamily, RenderedTable, Rendering
 
 _LEFT_UNREACHED = (names.POLICY_INBOUND, names.POLICY_OUTBOUND, names.FAILSAFE_IN, names.FAILSAFE_OUT)
 """Chains that Felix makes in every table whether or not something leads there (spec: rules 7.1, 12)."""
-NOBODYS = Subjects()
-"""Without a view nothing is known of what chains are about."""
 
 
 def audit_node(
-    rulesets: Iterable[Ruleset],
-    ip_sets: Mapping[str, IPSet] | None,
-    rendering: Rendering | None = None,
-    subjects: Subjects = NOBODYS,
+    rulesets: Iterable[Ruleset], ip_sets: Mapping[str, IPSet] | None, rendering: Rendering | None = None
 ) -> Audit:
     """Audits the rules of all families and back-ends that are given, and the sets when they are known."""
     every = list(rulesets)
@@ -52,11 +46,12 @@ def audit_node(
             found = _audit_table(ruleset, table, wanted)
             findings += found.findings
             chains += found.chains
-    if rendering is not None:
-        findings += _families_without_rules(given, every, rendering)
+    findings += _families_without_rules(given, every, rendering)
     if ip_sets is not None:
         findings += audit_sets(given, ip_sets, rendering)
-    return Audit(tuple(_with_subject(finding, subjects) for finding in findings), tuple(chains))
+    elif given:
+        findings.append(Finding(FindingKind.UNJUDGED, Place(), "the ip sets were not read", Severity.NOTE))
+    return Audit(tuple(findings), tuple(chains))
 
 
 def _holds_ours(ruleset: Ruleset) -> bool:
@@ -65,12 +60,6 @@ def _holds_ours(ruleset: Ruleset) -> bool:
 
 def _is_ours(chain: str) -> bool:
     return chain.startswith(names.OUR_CHAIN_PREFIXES)
-
-
-def _with_subject(finding: Finding, subjects: Subjects) -> Finding:
-    place = finding.place
-    subject = subjects.ip_sets.get(place.ip_set or "") or subjects.chains.get(place.chain or "")
-    return finding if subject is None else replace(finding, subject=subject)
 
 
 def _both_backends(rulesets: Iterable[Ruleset]) -> Iterator[Finding]:
@@ -88,17 +77,16 @@ def _absent_tables(ruleset: Ruleset) -> Iterator[Table]:
 
 
 def _families_without_rules(
-    given: Collection[Ruleset], every: Collection[Ruleset], rendering: Rendering
+    given: Collection[Ruleset], every: Collection[Ruleset], rendering: Rendering | None
 ) -> Iterator[Finding]:
+    """Families whose rules were not read, and rendered ones of which nothing is there."""
     held = {ruleset.family for ruleset in given}
     known = {ruleset.family for ruleset in every}
-    for family in rendering.families:
-        if family in held:
-            continue
-        if family in known:
-            yield Finding(FindingKind.DIFFERENCE, Place(family), "none of the rendered chains is there")
-        else:
+    for family in IPFamily if rendering is None else rendering.families:
+        if family not in known:
             yield Finding(FindingKind.UNJUDGED, Place(family), "its rules were not read", Severity.NOTE)
+        elif rendering is not None and family not in held:
+            yield Finding(FindingKind.DIFFERENCE, Place(family), "none of the rendered chains is there")
 
 
 # --- one table ---------------------------------------------------------------------------------------------------
@@ -141,6 +129,9 @@ def _audit_table(ruleset: Ruleset, table: Table, rendered: RenderedFamily | None
 def _missing_chains(ruleset: Ruleset, table: Table, wanted: RenderedTable | None) -> Iterator[Finding]:
     """Chains that were rendered and are not there, or without a rendering those that Felix always makes."""
     place = Place(ruleset.family, ruleset.backend, table.name)
+    if table.opaque is not None:
+        yield Finding(FindingKind.UNJUDGED, place, "iptables cannot show its rules", Severity.NOTE)
+        return
     kind = FindingKind.MISSING if wanted is None else FindingKind.DIFFERENCE
     expected = ALWAYS_MADE.get(table.name, ()) if wanted is None else tuple(wanted.chains)
     missing = [chain for chain in expected if chain not in table.chains]

@@ -11,12 +11,11 @@ from tests.audited_node import FILTER, FOREIGN, MADE, MANGLE, NAT, RAW, RULES, S
 from tortie.audit.era import Era
 from tortie.audit.finding import Finding, FindingKind, Place, Severity, gravest_first
 from tortie.audit.node import audit_node
-from tortie.audit.subject import Subjects
 from tortie.codec.ipset import parse_ipsets
 from tortie.codec.save import parse_save
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend, TableName
-from tortie.netfilter.rule import Chain, Rule, Ruleset
+from tortie.netfilter.rule import Chain, Rule, Ruleset, Table
 from tortie.netfilter.target import Accept
 
 SNAPSHOT = Path(__file__).parents[3] / "examples" / "reference-node" / "snapshot"
@@ -29,8 +28,8 @@ def test_a_rendered_node_is_in_order() -> None:
 
 
 def test_a_node_without_calico_has_nothing_to_audit() -> None:
-    empty = Ruleset(V4, Backend.LEGACY, {})
-    assert audit_node([empty], {}).findings == ()
+    empty = [Ruleset(family, Backend.LEGACY, {}) for family in IPFamily]
+    assert audit_node(empty, {}).findings == ()
 
 
 def test_the_reference_node_is_in_order() -> None:
@@ -163,15 +162,14 @@ def test_what_differs_from_a_rendering(ruleset: Ruleset, expected: list[str]) ->
 def test_a_rendered_family_without_any_rules_is_told() -> None:
     empty = Ruleset(V4, Backend.NFT, {})
     assert told(empty, sets=SETS, compared=True) == ["error difference: IPv4: none of the rendered chains is there"]
+
+
+def test_what_was_not_read_is_told() -> None:
     assert told(sets=SETS, compared=True) == ["note unjudged: IPv4: its rules were not read"]
-
-
-def test_findings_are_named_by_policy_and_endpoint() -> None:
-    subjects = Subjects({"cali-tw-cali2": "workload ns/c (cali2), ingress"}, {"cali40s:a": "policy default.normal"})
-    sets = {name: one for name, one in SETS.items() if name != "cali40s:a"}
-    audit = audit_node([changed(FILTER, "cali-tw-cali2", edited)], sets, MADE, subjects)
-    assert [finding.subject for finding in audit.findings] == ["workload ns/c (cali2), ingress", "policy default.normal"]
-    assert str(audit.findings[1]) == "policy default.normal: IPv4 set cali40s:a: is missing"
+    unread = ["note unjudged: IPv6: its rules were not read", "note unjudged: the ip sets were not read"]
+    assert [str(finding) for finding in audit_node([RULES], None).findings] == [one.partition(": ")[2] for one in unread]
+    hidden = replace(RULES, tables={**RULES.tables, RAW: Table(RAW, {}, opaque="# Table `raw' is incompatible")})
+    assert told(hidden) == ["note unjudged: IPv4 raw (nft): iptables cannot show its rules"]
 
 
 def test_the_gravest_come_first_and_else_order_stays() -> None:
