@@ -19,6 +19,7 @@ from tortie.cli.exit_code import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, EXIT_INTERRUP
 from tortie.net.error import InvalidInput
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "render": ("tortie.cli.render:render", "Print the rules and ip sets that resources mean for a node."),
     "trace": ("tortie.cli.trace:trace", "Walk a packet through a node's rules and say what becomes of it, and why."),
     "explain-log": ("tortie.cli.explain_log:explain_log", "Explain TRACE lines of the kernel rule by rule."),
     "snapshot": ("tortie.cli.snapshot:snapshot", "Read everything that decides a packet's fate on a node into a file."),

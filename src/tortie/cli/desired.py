@@ -1,0 +1,140 @@
+"""Resources and a node's own state to what the node should have: the way that all commands which render go.
+
+`find_desired` is the front door. The names of things on the way back, from chains and sets to policies and pods, are in
+`chain_owner`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TypeAlias
+
+from tortie.calc.view import NodeView
+from tortie.cli.node_state import ToldState
+from tortie.model import v1
+from tortie.model.endpoint import HostEndpoint, WorkloadEndpoint
+from tortie.model.node import Node
+from tortie.model.parameter import felix_parameters
+from tortie.model.read import Resources
+from tortie.model.resource_conversion import resources_to_v1
+from tortie.model.workload_name import parse_workload_name
+from tortie.net.error import InvalidInput
+from tortie.render.config import RenderConfig, parse_config
+from tortie.render.marks import allocate_bits, number_of_mark
+from tortie.render.ruleset import Rendering, render_node
+from tortie.render.state import NodeState
+
+Calculate: TypeAlias = Callable[[v1.Cluster, str, Mapping[str, str]], NodeView]
+"""How a cluster becomes a node's view."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a node should have, and all that it was made from; `remarks` are for whoever asked."""
+
+    node: str
+    cluster: v1.Cluster
+    view: NodeView
+    state: NodeState
+    config: RenderConfig
+    rendering: Rendering
+    remarks: tuple[str, ...] = ()
+    named: bool = True
+    """False when no resource names the node, which more likely means a mistyped name than a node without anything."""
+
+
+def choose_node(given: str | None, *, live: bool) -> str:
+    """The node's name as Calico has it: as given, or this host's in lower case (spec: rules 11.3, FelixHostname)."""
+    if given is not None:
+        if not given:
+            raise InvalidInput("--node is empty", remedy="leave it out for the name of this host")
+        return given
+    if not live:
+        raise InvalidInput("a snapshot does not say which node it is of", remedy="say it with --node NAME")
+    return os.uname().nodename.lower()
+
+
+def find_desired(
+    resources: Resources,
+    node: str,
+    told: ToldState,
+    *,
+    felix_exact: bool = False,
+    calculate: Calculate | None = None,
+) -> Desired:
+    """What the node should have; raises `InvalidInput` for resources that no node can have at once.
+
+    What could not be read of the resources is closed (`model.closing`).
+    """
+    check_interfaces(resources)
+    parameters = felix_parameters(resources, node)
+    config, warnings = parse_config(parameters, felix_exact=felix_exact)
+    cluster = resources_to_v1(resources, felix_exact=felix_exact)
+    view = (calculate or _calculate)(cluster, node, parameters)
+    state = replace(told.state, endpoint_marks=usable_marks(told.state.endpoint_marks, config))
+    rendering = render_node(view, state, config)
+    named, unnamed = _is_named(resources, node)
+    remarks = (*told.remarks, *unnamed, *warnings, *rendering.remarks)
+    return Desired(node, cluster, view, state, config, rendering, remarks, named)
+
+
+def _calculate(cluster: v1.Cluster, node: str, parameters: Mapping[str, str]) -> NodeView:
+    from tortie.calc.calculation import calculate
+
+    return calculate(cluster, node, parameters)
+
+
+def usable_marks(marks: Mapping[str, int], config: RenderConfig) -> dict[str, int]:
+    """The endpoint marks that the configured mask can still give out; others are allocated anew."""
+    mask = allocate_bits(config.mark_mask).endpoint
+    return {name: mark for name, mark in marks.items() if not mark & ~mask and number_of_mark(mask, mark) > 1}
+
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+
+def check_interfaces(resources: Resources) -> None:
+    """Raises `InvalidInput`, naming both places, when two endpoints of a node claim one interface."""
+    seen: dict[tuple[str, str], WorkloadEndpoint | HostEndpoint] = {}
+    for node, interface, endpoint in _claims(resources):
+        other = seen.setdefault((node, interface), endpoint)
+        if other is endpoint:
+            continue
+        origin, first = resources.origin(endpoint), resources.origin(other)
+        raise InvalidInput(
+            f"{_describe(endpoint)}: interface {interface} of node {node} belongs to {_describe(other)} at {first}",
+            source=None if origin is None else origin.source,
+            line=None if origin is None else origin.line,
+            remedy="leave one of them out",
+        )
+
+
+def _claims(resources: Resources) -> Iterator[tuple[str, str, WorkloadEndpoint | HostEndpoint]]:
+    """Which endpoint says that an interface of a node is its own."""
+    for workload in resources.of(WorkloadEndpoint):
+        if workload.spec.ip_networks:
+            yield parse_workload_name(workload.metadata.name)[0], workload.spec.interface_name, workload
+    for host in resources.of(HostEndpoint):
+        if host.spec.interface_name:
+            yield host.spec.node, host.spec.interface_name, host
+
+
+def _describe(endpoint: WorkloadEndpoint | HostEndpoint) -> str:
+    metadata = endpoint.metadata
+    name = f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
+    return f"{type(endpoint).__name__}({name})"
+
+
+def _is_named(resources: Resources, node: str) -> tuple[bool, Iterable[str]]:
+    """Whether any resource names the node, and if not, a remark."""
+    nodes = {one.metadata.name for one in resources.of(Node)}
+    nodes |= {node for node, _, _ in _claims(resources)}
+    if node in nodes:
+        return True, ()
+    near = get_close_matches(node, nodes, n=1)
+    some = ", ".join(sorted(nodes)[:5]) + (", …" if len(nodes) > 5 else "")
+    hint = f"did you mean {near[0]}?" if near else f"they name {some}" if nodes else "they name no node at all"
+    return False, (f"no resource names the node {node} ({hint}): it gets the rules of a node without endpoints",)
