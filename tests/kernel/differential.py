@@ -363,8 +363,10 @@ class _Trial:
             # Over IPv6 sockets answer by the device whose address was asked, whatever the routes say (tcp_v6_send_response,
             # icmpv6_echo_reply); echoes of what went to a group or an anycast address even as if they were bound to it.
             ways: list[tuple[str | None, bool]] = [(None, False)]
-            if packet.family is IPFamily.V6 and walk.first_out:
-                ways += [(walk.first_out, False), (walk.first_out, True)]
+            if packet.family is IPFamily.V6:
+                # The device is asked for, which policy rules see even where another one is taken in the end.
+                asked = dict.fromkeys(name for name in (self._given.in_iface, walk.first_out) if name)
+                ways += [(name, bound) for name in asked for bound in (False, True)]
             remarks: list[str] = []
             for device, bound in ways:
                 answered = self._judge_local_answer(walk, packet, device, bound=bound)

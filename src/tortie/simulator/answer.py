@@ -29,6 +29,10 @@ class Doubt:
     why: str
     probability: float | None = None
     """Chance of yes, where it is known."""
+    drop: str | None = None
+    """When the test may also drop the packet itself: the clause that says when."""
+    otherwise: bool | None = None
+    """What it answers if it does not drop, where no more than that is in doubt."""
 
 
 class _HotDrop(Enum):

@@ -131,7 +131,10 @@ def _settle_effect(run: Run, hook: Hook, chain: CompiledChain, rule: CompiledRul
 
 
 def _hotdrop_decides(hook: Hook, chain: CompiledChain, rule: CompiledRule, what: str) -> DecidedBy:
-    text = f"the packet is too short for the {what} of this rule, which drops it"
+    return _drop_decides(hook, chain, rule, f"the packet is too short for the {what} of this rule, which drops it")
+
+
+def _drop_decides(hook: Hook, chain: CompiledChain, rule: CompiledRule, text: str) -> DecidedBy:
     table = chain.table
     return DecidedBy(Cause.HOTDROP, text, hook, table.name, chain.name, rule.number, table.backend)
 
@@ -192,6 +195,8 @@ def _settle(
     if not isinstance(answer, Doubt):
         raise Ended(Verdict.DROP, _hotdrop_decides(hook, chain, rule, "match"), errno="EPERM")
     match, subject = rule.matches[position], _subject(chain, rule)
+    if answer.drop is not None:
+        return _settle_drop(run, hook, chain, rule, answer)
     conditions = (answer.why, f"not: {answer.why}")
     if answer.kind is DoubtKind.UNKNOWN and not run.chooser.assumes(subject):
         settled = run.learned.answer(match, skb)
@@ -216,6 +221,20 @@ def _settle(
         run.learned.note(match, skb, holds=number == 0)
     run.miss_reason = conditions[1] if number else None
     return number == 0
+
+
+def _settle_drop(run: Run, hook: Hook, chain: CompiledChain, rule: CompiledRule, doubt: Doubt) -> bool:
+    """Decides a test that may drop the packet, which no later test of the rule could prevent."""
+    assert doubt.drop is not None
+    clauses = {"match": doubt.why, "miss": f"not: {doubt.why}", "drop": doubt.drop}
+    if doubt.otherwise is not None:
+        del clauses["miss" if doubt.otherwise else "match"]
+    options = tuple(clauses)
+    taken = options[run.chooser.choose(Choice(doubt.kind, _subject(chain, rule), options, tuple(clauses.values())))]
+    if taken == "drop":
+        raise Ended(Verdict.DROP, _drop_decides(hook, chain, rule, doubt.drop), errno="EPERM")
+    run.miss_reason = clauses["miss"] if taken == "miss" else None
+    return taken == "match"
 
 
 def _subject(chain: CompiledChain, rule: CompiledRule) -> str:

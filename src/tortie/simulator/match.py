@@ -25,6 +25,7 @@ from tortie.simulator import match_route as route
 from tortie.simulator import match_tracking as tracking
 from tortie.simulator import match_transport as transport
 from tortie.simulator.context import Context
+from tortie.simulator.match_connlimit import compile_connlimit
 from tortie.simulator.match_header import Holds, always, doubtful
 from tortie.simulator.match_set import compile_set, explain_set
 from tortie.simulator.match_time import compile_time, explain_time
@@ -131,7 +132,7 @@ def compile_match(match: m.Match, context: Context) -> Holds:
         case m.ConnlabelMatch():
             return connection.compile_connlabel(match)
         case m.ConnlimitMatch():
-            return connection.compile_connlimit(match, context)
+            return compile_connlimit(match, context)
         case m.HelperMatch():
             return connection.compile_helper(match)
         case m.ClusterMatch():

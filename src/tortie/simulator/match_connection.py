@@ -1,24 +1,20 @@
-"""Tests of what conntrack keeps with a connection beside its state: counters, labels, helper, how many there are.
+"""Tests of what conntrack keeps with a connection beside its state: counters, labels, helper.
 
-Sources: net/netfilter/xt_connbytes.c, xt_connlabel.c, xt_helper.c, xt_connlimit.c, nf_conncount.c, xt_cluster.c.
+Sources: net/netfilter/xt_connbytes.c, xt_connlabel.c, xt_helper.c, xt_cluster.c.
 """
 
 from __future__ import annotations
 
-from tortie.net.address import IPFamily, format_address, prefix_mask
-from tortie.netfilter.conntrack import ConnTuple, TcpState
-from tortie.netfilter.match import ClusterMatch, ConnbytesMatch, ConnlabelMatch, ConnlimitMatch, HelperMatch
-from tortie.simulator.answer import HOTDROP, Answer, Doubt, DoubtKind
+from tortie.net.address import IPFamily
+from tortie.netfilter.match import ClusterMatch, ConnbytesMatch, ConnlabelMatch, HelperMatch
+from tortie.simulator.answer import Answer, Doubt, DoubtKind
 from tortie.simulator.connection import Connection
-from tortie.simulator.conntrack import packet_tuple
 from tortie.simulator.context import Context
 from tortie.simulator.match_header import Holds
 from tortie.simulator.match_tracking import no_entry
 from tortie.simulator.nat import jhash2
-from tortie.simulator.session import ConnKey, Session
 from tortie.simulator.skb import Skb
 
-_CLOSED = (TcpState.TIME_WAIT, TcpState.CLOSE)
 _UNLIMITED = (1 << 64) - 1
 
 
@@ -110,88 +106,6 @@ def compile_helper(match: HelperMatch) -> Holds:
         return doubt
 
     return test
-
-
-# --- how many ----------------------------------------------------------------------------------------------------
-
-
-def compile_connlimit(match: ConnlimitMatch, context: Context) -> Holds:
-    """`-m connlimit`: connections that came by this rule, grouped by the packet's source or destination.
-
-    The rule's own list is in no snapshot. At least those are in it that the session saw begin here, at most all that
-    have the address at either end; between the two the answer is a doubt.
-    """
-    mask = prefix_mask(context.family, match.mask_length)
-    place, limit = context.place, match.limit
-    wanted = match.above is not match.inverted
-
-    def test(skb: Skb) -> Answer:
-        packet, session = skb.packet, skb.session
-        connection = skb.connection
-        key = (connection.original, connection.zone_original) if connection is not None else _packet_key(skb)
-        if key is None:
-            return HOTDROP
-        group = (packet.dst if match.by_destination else packet.src) & mask
-        least = _counted(session, place, group, key, skb)
-        if _is_over(skb) and least == 1 and session.connections_known and _possible(session, key, group, mask) == 1:
-            return HOTDROP
-        if least > limit:
-            return wanted
-        if session.connections_known and _possible(session, key, group, mask) <= limit:
-            return not wanted
-        text = f"{format_address(context.family, group)}/{match.mask_length}"
-        return Doubt(
-            DoubtKind.CHANCE, f"the rule has counted {'more than' if wanted else 'at most'} {limit} connections of {text}"
-        )
-
-    return test
-
-
-def _is_over(skb: Skb) -> bool:
-    """A packet of a connection that has ended counts for nothing, and a count of nothing drops it.
-
-    Only while the connection is in the table: a RST that removes it at once counts. Source: nf_conncount_count_skb in
-    nf_conncount.c and connlimit_mt, as observed on Linux 6.18.
-    """
-    connection = skb.connection
-    if connection is None or not connection.confirmed or connection.tcp_state not in _CLOSED or skb.in_iface == "lo":
-        return False
-    return skb.session.find(connection.original, connection.zone_original, connection.zone_reply) is not None
-
-
-def _packet_key(skb: Skb) -> ConnKey | None:
-    found = packet_tuple(skb.packet)
-    return (found, 0) if found is not None else None
-
-
-def _counted(session: Session, place: tuple[str, str, int, int], group: int, key: ConnKey, skb: Skb) -> int:
-    """Adds a connection that begins to the rule's list; returns how many of its group are surely in it."""
-    listed = session.counted.get(place, frozenset())
-    connection = skb.connection
-    if connection is None or not connection.confirmed:
-        listed |= {(group, key)}
-        session.counted[place] = listed
-    return sum(1 for other, one in listed if other == group and (one == key or _is_open(session, one)))
-
-
-def _is_open(session: Session, key: ConnKey) -> bool:
-    found = session.find(key[0], key[1], key[1])
-    return found is not None and found[0].tcp_state not in _CLOSED
-
-
-def _possible(session: Session, key: ConnKey, group: int, mask: int) -> int:
-    """How many connections could be in the list of a group: those with the address at any end, and this one."""
-    others = sum(
-        1
-        for connection in session.connections
-        if (connection.original, connection.zone_original) != key
-        and group in {address & mask for address in _ends(connection.original, connection.reply)}
-    )
-    return others + 1
-
-
-def _ends(original: ConnTuple, reply: ConnTuple) -> tuple[int, int, int, int]:
-    return original.src, original.dst, reply.src, reply.dst
 
 
 # --- cluster -----------------------------------------------------------------------------------------------------

@@ -349,6 +349,8 @@ def _hear(run: Run, copy: Skb, node: FamilyNode) -> Arrived | None:
     copy.frame_type = LOOPED_FRAME
     if _through_hook(run, copy, node, Hook.PREROUTING):
         try:
+            if copy.packet.options:
+                _refuse_source_route(run, copy, node)
             return deliver(run, copy, node)
         except Ended as ended:
             _note_lost_copy(run, copy, ended)
@@ -365,6 +367,8 @@ def _through_hook(run: Run, copy: Skb, node: FamilyNode, hook: Hook) -> bool:
 
 
 def _note_lost_copy(run: Run, copy: Skb, ended: Ended) -> None:
+    if ended.verdict is Verdict.UNKNOWN:
+        raise ended
     if run.steps is not None:
         run.steps.append(NoteStep(None, f"the copy is dropped: {ended.decided_by.text}", copy.mark))
 

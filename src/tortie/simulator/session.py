@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tortie.netfilter.conntrack import ConnEntry, ConnTuple
 from tortie.netfilter.match import Direction
@@ -37,6 +37,15 @@ class Frame:
     mark: int = 0
     frame_type: str | None = "unicast"
     mac_source: bytes | None = None
+
+
+class Counted(NamedTuple):
+    """A connection in the list of a connlimit rule: with the masked address and zone of its group."""
+
+    group: tuple[int, int]
+    key: ConnKey
+    when_s: float
+    """When it was put in, on the session's clock."""
 
 
 class Session:
@@ -67,8 +76,8 @@ class Session:
         """`-m recent` lists: address to the times it was seen (seconds, on `clock_s`'s scale)."""
         self.memory: dict[Place, float] = {}
         """What stateful matches remember: counters of nth, bytes left of quota."""
-        self.counted: dict[Place, frozenset[tuple[int, ConnKey]]] = {}
-        """What each connlimit rule has counted: the masked address of its group, and the connection."""
+        self.counted: dict[Place, tuple[Counted, ...]] = {}
+        """What each connlimit rule has surely counted."""
         self.balanced: Mapping[FlowKey, BalancedFlow] = {}
         """Connections that IPVS has sent to a server, by what the client sends."""
         self.balanced_answers: Mapping[FlowKey, BalancedFlow] = {}
@@ -124,6 +133,11 @@ class Session:
             if hit is not None and hit[1] is direction:
                 return self._own(hit[0]), direction
         return None
+
+    def peek(self, key: ConnKey) -> Connection | None:
+        """The connection that has this tuple in either direction, only to be looked at."""
+        hit = self._lookup(key)
+        return hit[0] if hit is not None else None
 
     def taken(self, conn_tuple: ConnTuple, zone: int, ignoring: Connection) -> bool:
         """True when another connection already uses this tuple in this zone."""

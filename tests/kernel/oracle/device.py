@@ -23,6 +23,7 @@ from tortie.net.address import IPFamily, format_address
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_TAP, _IFF_NO_PI = 0x1, 0x2, 0x1000
 _SO_MARK = 36
+_IP_PROTOCOL = 52
 _NEIGHBOUR_HOP_LIMIT = 255
 _IGMP_HEADER_WORDS = 6
 _ETHER_HEADER = 14
@@ -120,7 +121,7 @@ class LocalSender:
                 raw.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, data[1])
             else:
                 raw.setsockopt(socket.IPPROTO_IPV6, _IPV6_TCLASS, int.from_bytes(data[:2], "big") >> 4 & 0xFF)
-            raw.sendto(data, (format_address(family, target), 0))
+            _send(raw, family, data, format_address(family, target))
         except OSError as error:
             return errno.errorcode[error.errno or 0]
         return None
@@ -158,6 +159,15 @@ class LocalSender:
                 raise CannotBind(str(error)) from error
         self._sockets[key] = raw
         return raw
+
+
+def _send(raw: socket.socket, family: IPFamily, data: bytes, target: str) -> None:
+    """Tells routing the packet's protocol, which it does not see in a header that is given (raw_sendmsg, rawv6_sendmsg)."""
+    if family is IPFamily.V4:
+        protocol = (socket.IPPROTO_IP, _IP_PROTOCOL, struct.pack("=i", data[9] or socket.IPPROTO_RAW))
+        raw.sendmsg([data], [protocol], 0, (target, 0))
+    else:
+        raw.sendto(data, (target, data[6]))
 
 
 def _has_no_binding(family: IPFamily, source: int) -> bool:

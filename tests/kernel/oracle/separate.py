@@ -76,6 +76,10 @@ class _Group:
     def seen(self) -> list[bytes]:
         return [sighting.data for sighting in self.sightings if sighting.data is not None]
 
+    @property
+    def icmp_type(self) -> int | None:
+        return packet_icmp_type(self.sightings[0].data or b"") if self.sightings else None
+
 
 def separate(
     legacy: Sequence[Sighting], nft: Sequence[Sighting] | None, injected: bytes, *, local: bool
@@ -109,7 +113,9 @@ def separate(
 
 def _is_twin(group: _Group, other: _Group) -> bool:
     """True for the same packet in the other trace, which may have seen the fragment that became the whole packet."""
-    return group.origin is other.origin and (group.origin is Origin.INJECTED or group.kind is other.kind)
+    if group.origin is not other.origin:
+        return False
+    return group.origin is Origin.INJECTED or (group.kind is other.kind and group.icmp_type == other.icmp_type)
 
 
 def _walk(group: _Group, steps: tuple[KernelStep, ...]) -> KernelWalk:
@@ -152,11 +158,7 @@ def _made(groups: list[_Group], kind: Kind, sighting: Sighting) -> _Group:
     """The newest packet of a kind, or a new one when this sighting starts another packet of that kind."""
     icmp_type = packet_icmp_type(sighting.data or b"")
     for group in reversed(groups):
-        if (
-            group.kind is kind
-            and group.origin is Origin.MADE
-            and packet_icmp_type(group.sightings[0].data or b"") == icmp_type
-        ):
+        if group.kind is kind and group.origin is Origin.MADE and group.icmp_type == icmp_type:
             if sighting.step.hook is Hook.OUTPUT and _has_left_output(group):
                 break
             return group

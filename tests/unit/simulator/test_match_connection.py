@@ -8,10 +8,7 @@ import pytest
 
 from tests.cases.matches import v4
 from tests.match_builder import Question, ask, connection, why
-from tortie.net.packet import Packet
-from tortie.netfilter.conntrack import TcpState
-from tortie.netfilter.match import CtState
-from tortie.simulator.answer import HOTDROP, Doubt, DoubtKind
+from tortie.simulator.answer import Doubt, DoubtKind
 from tortie.simulator.connection import Connection
 
 BYTES = "-m connbytes --connbytes {} --connbytes-dir {} --connbytes-mode {}"
@@ -71,47 +68,6 @@ def test_a_helper_is_the_expecting_connection_s() -> None:
     assert ask("-m helper --helper ftp", connection=connection(from_snapshot=True)) == doubt
 
 
-def _open(question: Question, packet: Packet, **fields: object) -> Connection:
-    made = connection(packet, confirmed=True, **fields)
-    question.session.insert(made)
-    return made
-
-
-def test_a_new_rule_has_counted_what_the_session_saw_begin() -> None:
-    question = Question("-m connlimit --connlimit-above 2")
-    answers = []
-    for port in range(1, 5):
-        packet = v4(sport=port)
-        made = connection(packet)
-        answers.append(question.ask(packet, connection=made, ct_state=CtState.NEW))
-        made.confirmed = True
-        question.session.insert(made)
-    assert answers == [False, False, True, True]
-
-
-def test_closed_connections_are_not_counted() -> None:
-    question = Question("-m connlimit --connlimit-upto 1")
-    first = connection(v4(sport=1))
-    assert question.ask(v4(sport=1), connection=first) is True
-    first.confirmed, first.tcp_state = True, TcpState.TIME_WAIT
-    question.session.insert(first)
-    second = question.ask(v4(sport=2), connection=connection(v4(sport=2)))
-    assert second == Doubt(DoubtKind.CHANCE, "the rule has counted at most 1 connections of 10.0.0.5/32")
-
-
-def test_connections_of_before_leave_a_doubt_where_they_could_make_the_difference() -> None:
-    question = Question("-m connlimit --connlimit-above 2 --connlimit-mask 24")
-    for number in range(3):
-        _open(question, v4(src=f"10.0.0.{number + 10}"))
-    doubt = Doubt(DoubtKind.CHANCE, "the rule has counted more than 2 connections of 10.0.0.0/24")
-    assert question.ask(connection=connection()) == doubt
-    assert question.ask(v4(src="11.0.0.1"), connection=connection(v4(src="11.0.0.1"))) is False
-
-
-def test_a_packet_without_a_tuple_is_dropped_by_counting() -> None:
-    assert ask("-m connlimit --connlimit-above 2", v4(transport=b"abc")) is HOTDROP
-
-
 def test_a_cluster_makes_multicast_frames_unicast() -> None:
     question = Question("-m cluster --cluster-total-nodes 2 --cluster-local-node 1 --cluster-hash-seed 1")
     skb = question.skb(frame_type="multicast")
@@ -137,15 +93,3 @@ def test_a_cluster_makes_multicast_frames_unicast() -> None:
 )
 def test_reasons(rule: str, reason: str) -> None:
     assert why(rule, connection=_counted((3, 2), (60, 90))) == reason
-
-
-def test_a_packet_of_a_closed_connection_counts_for_nothing_unless_that_is_gone_already() -> None:
-    """A count of nothing drops; a RST before any answer takes its connection out of the table first."""
-    question = Question("-m connlimit --connlimit-upto 1")
-    closed = connection()
-    assert question.ask(connection=closed) is True
-    closed.confirmed, closed.tcp_state = True, TcpState.CLOSE
-    question.session.insert(closed)
-    assert question.ask(connection=closed) is HOTDROP
-    question.session.remove(closed)
-    assert question.ask(connection=closed) is True

@@ -107,6 +107,13 @@ def test_a_broadcast_is_heard_by_the_node_itself() -> None:
     assert trace.disposition is Disposition.SENT
 
 
+def test_a_copy_that_names_its_own_way_is_not_heard() -> None:
+    sent = packet("udp", "10.0.0.1:1", "10.0.0.255:2", options=bytes.fromhex("8307040a00000900"))
+    trace = walk_packet(node(MANGLE), sent, None).trace
+    assert hits(trace)[2:] == ["mangle:PREROUTING:P1", "mangle:POSTROUTING:P1"]
+    assert trace.disposition is Disposition.SENT
+
+
 REFUSED6 = {
     "from ::1": ("::1", "fd00:1::9"),
     "to ::1": ("fd00::5", "::1"),
