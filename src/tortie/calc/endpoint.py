@@ -1,0 +1,68 @@
+"""Which policies apply to an endpoint, in which tier and in which order (spec: model 6.3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from tortie.calc.view import EndpointTier, HostEndpoint, NatMapping, WorkloadEndpoint, WorkloadId
+from tortie.model import v1
+
+
+def order_key(policy: v1.Policy) -> tuple[float, bytes]:
+    """What policies are sorted by: a lower order first, none last, then the name's bytes."""
+    return math.inf if policy.order is None else policy.order, policy.name.encode()
+
+
+def ordered(policies: Iterable[v1.Policy]) -> list[v1.Policy]:
+    """The policies in the order in which they decide."""
+    return sorted(policies, key=order_key)
+
+
+def workload_id(workload: v1.Workload) -> WorkloadId:
+    """What tells the endpoint from the others of its node."""
+    return WorkloadId(workload.orchestrator, workload.workload, workload.endpoint)
+
+
+def workload_view(workload: v1.Workload, applied: Sequence[v1.Policy]) -> WorkloadEndpoint:
+    """The endpoint with the policies that select it, given in order; a workload has only the normal tier."""
+    return WorkloadEndpoint(
+        id=workload_id(workload),
+        interface=workload.interface,
+        mac=workload.mac,
+        profiles=workload.profiles,
+        networks=workload.networks,
+        tiers=_tier(policy for policy in applied if _is_normal(policy)),
+        nats=tuple(NatMapping(nat.external, nat.internal) for nat in workload.nats),
+    )
+
+
+def host_view(endpoint: v1.HostEndpoint, applied: Sequence[v1.Policy]) -> HostEndpoint:
+    """The endpoint with the policies that select it, given in order, in its four tiers."""
+    normal = [policy for policy in applied if _is_normal(policy)]
+    return HostEndpoint(
+        id=endpoint.name,
+        interface=endpoint.interface,
+        expected_addresses=endpoint.expected_addresses,
+        profiles=endpoint.profiles,
+        tiers=_tier(normal),
+        untracked_tiers=_tier(policy for policy in applied if policy.untracked),
+        pre_dnat_tiers=_tier((policy for policy in applied if _is_pre_dnat(policy)), egress=False),
+        forward_tiers=_tier(policy for policy in normal if policy.apply_on_forward),
+    )
+
+
+def _is_pre_dnat(policy: v1.Policy) -> bool:
+    return policy.pre_dnat and not policy.untracked
+
+
+def _is_normal(policy: v1.Policy) -> bool:
+    return not policy.pre_dnat and not policy.untracked
+
+
+def _tier(policies: Iterable[v1.Policy], *, egress: bool = True) -> tuple[EndpointTier, ...]:
+    """The one tier, or none if no policy is in either direction."""
+    policies = list(policies)
+    into = tuple(policy.name for policy in policies if policy.ingress)
+    out = tuple(policy.name for policy in policies if policy.egress) if egress else ()
+    return (EndpointTier(into, out),) if into or out else ()
