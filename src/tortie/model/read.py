@@ -165,7 +165,7 @@ class _Reading:
     def check_pools(self) -> None:
         """No two pools share an address (spec: model 1.12); the later one, as it was read, is the one refused."""
         pools = {key: pool for key, pool in self.found.items() if isinstance(pool, IPPool)}
-        for key, earlier in _overlapping(pools).items():
+        for key, earlier in overlapping_pools(pools).items():
             message = f"CIDR overlaps with IPPool({earlier.name}) CIDR {pools[earlier].spec.cidr}"
             source, document = self.documents[key]
             self.refuse_field(source, document, FieldProblem(message, path=("spec", "cidr")), str(key))
@@ -182,7 +182,7 @@ class _Reading:
         return Resources(by_kind, origins, problems, tuple(self.refusals), tuple(self.remarks))
 
 
-def _overlapping(pools: Mapping[Key, IPPool]) -> dict[Key, Key]:
+def overlapping_pools(pools: Mapping[Key, IPPool]) -> dict[Key, Key]:
     """Pools that share addresses with one that was read before them and stays, each with that one."""
     refused: dict[Key, Key] = {}
     kept: dict[tuple[int, int, int], Key] = {}
