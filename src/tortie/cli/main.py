@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trace": ("tortie.cli.trace:trace", "Walk a packet through a node's rules and say what becomes of it, and why."),
     "explain-log": ("tortie.cli.explain_log:explain_log", "Explain TRACE lines of the kernel rule by rule."),
     "snapshot": ("tortie.cli.snapshot:snapshot", "Read everything that decides a packet's fate on a node into a file."),
+    "audit": ("tortie.cli.audit:audit", "Find what is wrong with the Calico rules and sets of a node."),
 }
 """Name to (module:object, one line for the overview)."""
 

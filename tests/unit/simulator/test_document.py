@@ -24,20 +24,15 @@ from tortie.simulator.flow import Flow
 SCHEMA_FILE = Path(__file__).parents[3] / "docs" / "trace-schema.json"
 
 
-def closed_schema() -> dict[str, Any]:
+def close_schema(part: Any) -> Any:
     """The schema with no room for fields that it does not name, so that none goes undocumented."""
-
-    def close(part: Any) -> Any:
-        if isinstance(part, dict):
-            closed = {key: close(value) for key, value in part.items()}
-            return closed | {"additionalProperties": False} if "properties" in part else closed
-        return [close(value) for value in part] if isinstance(part, list) else part
-
-    schema: dict[str, Any] = close(json.loads(SCHEMA_FILE.read_text()))
-    return schema
+    if isinstance(part, dict):
+        closed = {key: close_schema(value) for key, value in part.items()}
+        return closed | {"additionalProperties": False} if "properties" in part else closed
+    return [close_schema(value) for value in part] if isinstance(part, list) else part
 
 
-VALIDATOR = Draft202012Validator(closed_schema())
+VALIDATOR = Draft202012Validator(close_schema(json.loads(SCHEMA_FILE.read_text())))
 NAMING = trace_values.NAMING
 
 
