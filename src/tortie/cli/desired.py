@@ -71,7 +71,7 @@ def find_desired(
     """
     check_interfaces(resources)
     parameters = felix_parameters(resources, node)
-    config, warnings = parse_config(parameters, felix_exact=felix_exact)
+    config, warnings = wanted_config(resources, node, felix_exact=felix_exact)
     cluster = resources_to_v1(resources, felix_exact=felix_exact)
     view = (calculate or _calculate)(cluster, node, parameters)
     state = replace(told.state, endpoint_marks=usable_marks(told.state.endpoint_marks, config))
@@ -79,6 +79,11 @@ def find_desired(
     named, unnamed = _is_named(resources, node)
     remarks = (*told.remarks, *unnamed, *warnings, *rendering.remarks)
     return Desired(node, cluster, view, state, config, rendering, remarks, named)
+
+
+def wanted_config(resources: Resources, node: str, *, felix_exact: bool = False) -> tuple[RenderConfig, tuple[str, ...]]:
+    """The configuration that resources have for a node, and warnings about values that were replaced."""
+    return parse_config(felix_parameters(resources, node), felix_exact=felix_exact)
 
 
 def _calculate(cluster: v1.Cluster, node: str, parameters: Mapping[str, str]) -> NodeView:
