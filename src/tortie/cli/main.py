@@ -20,6 +20,9 @@ from tortie.net.error import InvalidInput
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "render": ("tortie.cli.render:render", "Print the rules and ip sets that resources mean for a node."),
+    "plan": ("tortie.cli.plan:plan", "Say what programming resources would change on a node, and what follows."),
+    "apply": ("tortie.cli.apply:apply", "Bring this node's rules and ip sets to what resources mean for it."),
+    "flush": ("tortie.cli.flush:flush", "Remove all of Calico's rules and ip sets from this node."),
     "trace": ("tortie.cli.trace:trace", "Walk a packet through a node's rules and say what becomes of it, and why."),
     "explain-log": ("tortie.cli.explain_log:explain_log", "Explain TRACE lines of the kernel rule by rule."),
     "snapshot": ("tortie.cli.snapshot:snapshot", "Read everything that decides a packet's fate on a node into a file."),
