@@ -128,6 +128,8 @@ def _parse_resource(words: list[str]) -> Key | None:
     if kind is None or len(words) != (3 if kind in _NAMESPACED else 2) or not all(words):
         return None
     name = shown_name(words[-1]) if kind in _POLICIES else words[-1]
+    if stored_name(kind, name) != words[-1]:
+        return None  # A policy without a tier, or of another one than Calico 3.7 has.
     return Key(kind, words[1] if kind in _NAMESPACED else "", name)
 
 
