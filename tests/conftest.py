@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.honest_run import HonestRun
-from tests.requirement import missing_for_kernel
+from tests.requirement import missing_for_etcd, missing_for_kernel
 
 TESTS = Path(__file__).parent
 
@@ -28,6 +28,8 @@ SUITES = {
     "browser": "the real page in a real browser",
     "hunt": "long searches, run by `make hunt`",
 }
+NEEDS = {"kernel": missing_for_kernel, "etcd": missing_for_etcd}
+"""What suites, and tests with the marker `etcd`, ask of the machine."""
 
 settings.register_profile("check", derandomize=True, deadline=None, database=None)
 settings.register_profile(
@@ -44,7 +46,8 @@ settings.load_profile("check")
 def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in SUITES.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
-    config.pluginmanager.register(HonestRun(config, TESTS, needs={"kernel": missing_for_kernel}))
+    config.addinivalue_line("markers", "etcd: needs real servers of etcd")
+    config.pluginmanager.register(HonestRun(config, TESTS, needs=NEEDS))
 
 
 @pytest.hookimpl(tryfirst=True)

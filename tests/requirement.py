@@ -39,3 +39,15 @@ def missing_for_kernel() -> str | None:
         if probe.returncode != 0:
             return f"the kernel has no {feature} ({probe.stderr.strip().splitlines()[-1:]})"
     return None
+
+
+ETCD_PROGRAMS = ("etcd", "etcdctl")
+
+
+@functools.cache
+def missing_for_etcd() -> str | None:
+    """The first thing that tests over real etcd need and do not find here; None when they can run."""
+    for program in ETCD_PROGRAMS:
+        if shutil.which(program) is None:
+            return f"{program} is not installed"
+    return None
