@@ -24,7 +24,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
 }
 """Modules without a file in tests/unit, and where they are tested instead."""
 
-COMPLETE = ("audit", "calc", "render", "reconcile")
+COMPLETE = ("audit", "bgp", "calc", "render", "reconcile")
 """Packages in which every module has its test file; a package joins when it has them all, and never leaves."""
 
 

@@ -19,6 +19,7 @@ from tortie.cli.exit_code import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, EXIT_INTERRUP
 from tortie.net.error import InvalidInput
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "bgp": ("tortie.cli.bgp:bgp", "Print BIRD's configuration for a node, or bring it to a running BIRD."),
     "render": ("tortie.cli.render:render", "Print the rules and ip sets that resources mean for a node."),
     "plan": ("tortie.cli.plan:plan", "Say what programming resources would change on a node, and what follows."),
     "apply": ("tortie.cli.apply:apply", "Bring this node's rules and ip sets to what resources mean for it."),
