@@ -33,7 +33,7 @@ def compare_chain(held: Chain, wanted: Chain, judged: Sequence[Judged], place: P
     said = False
     for is_, should in _changes(old, new):
         said = True
-        yield from _tell(is_, should, old, new, judged, place)
+        yield from _tell(is_, should, (old, new), judged, wanted, place)
     if not said:
         yield from _hash_differences(held, wanted, place)
 
@@ -52,12 +52,19 @@ def _changes(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[range, ra
 
 
 def _tell(
-    is_: range, should: range, old: Sequence[str], new: Sequence[str], judged: Sequence[Judged], place: Place
+    is_: range,
+    should: range,
+    texts: tuple[Sequence[str], Sequence[str]],
+    judged: Sequence[Judged],
+    wanted: Chain,
+    place: Place,
 ) -> Iterator[Finding]:
     """Rules that stand for others in pairs, then what is left of the longer side."""
+    old, new = texts
     both = min(len(is_), len(should))
     for a, b in zip(is_[:both], should[:both], strict=True):
-        text = f"{_origin(judged[a])}: is `{old[a]}` and should be `{new[b]}`"
+        same = tracking_hash(judged[a].rule) == tracking_hash(wanted.rules[b])
+        text = f"{'edited' if same else _origin(judged[a])}: is `{old[a]}` and should be `{new[b]}`"
         yield Finding(FindingKind.DIFFERENCE, replace(place, rule=a + 1), text)
     for a in is_[both:]:
         text = f"{_origin(judged[a])}: should not be there: `{old[a]}`"

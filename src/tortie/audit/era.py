@@ -28,9 +28,9 @@ class Era(Enum):
     NO_HASHES = "a Felix before rules carried hashes"
     BEFORE_3_7_4 = "Felix 3.7.3 or older"
     SINCE_3_7_4 = "Felix 3.7.4 or later"
-    WORDS_OF_3_7 = "Felix 3.7, as far as its words tell"
-    NOT_KNOWN = "not known, since rules in it do not fit"
-    EMPTY = "not known, since it is empty"
+    WORDS_OF_3_7 = "Felix 3.7 by their words"
+    NOT_KNOWN = "not to be told, with rules that do not fit"
+    EMPTY = "empty"
 
 
 OLD_ERAS = frozenset({Era.FELIX_1, Era.OLD_NAMES, Era.NO_HASHES, Era.BEFORE_3_7_4})

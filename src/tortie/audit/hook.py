@@ -53,8 +53,10 @@ def audit_shared_chain(chain: Chain, place: Place, *, append_hooks: bool | None 
 def _misplaced(number: int, rules: int, place: Place, append_hooks: bool | None) -> Iterator[Finding]:
     first, last = number == 1, number == rules
     if not (last if append_hooks else first if append_hooks is False else first or last):
-        where = {None: "neither first nor last", True: "not last", False: "not first"}[append_hooks]
-        yield Finding(FindingKind.HOOK, replace(place, rule=number), f"the hook stands {where}")
+        where = {None: "neither the first rule nor the last", True: "not the last rule", False: "not the first rule"}[
+            append_hooks
+        ]
+        yield Finding(FindingKind.HOOK, replace(place, rule=number), f"the hook is {where}")
     elif append_hooks is None and not first:
         text = "the hook stands behind foreign rules, which is right only with ChainInsertMode append"
         yield Finding(FindingKind.HOOK, replace(place, rule=number), text, Severity.WARNING)

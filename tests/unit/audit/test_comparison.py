@@ -32,8 +32,7 @@ CASES: dict[str, tuple[tuple[Rule, ...], list[str]]] = {
     "edited": (
         (A, EDITED, C, D, E),
         [
-            "rule 2: does not fit its hash: it was edited, or a rule in front of it is missing: "
-            "is `-s 10.0.0.2/32 -j ACCEPT` and should be `-s 10.0.0.2/32 -j DROP`"
+            "rule 2: edited: is `-s 10.0.0.2/32 -j ACCEPT` and should be `-s 10.0.0.2/32 -j DROP`",
         ],
     ),
     "foreign": (

@@ -26,7 +26,7 @@ CASES: dict[str, tuple[Ruleset, list[str]]] = {
     ),
     "behind others": (
         changed(FILTER, "FORWARD", lambda rules: (FOREIGN, *rules, FOREIGN)),
-        ["error hook: IPv4 filter FORWARD rule 2 (nft): the hook stands neither first nor last"],
+        ["error hook: IPv4 filter FORWARD rule 2 (nft): the hook is neither the first rule nor the last"],
     ),
     "at the end": (
         changed(FILTER, "FORWARD", lambda rules: (FOREIGN, *rules)),
@@ -69,9 +69,9 @@ def test_hooks(ruleset: Ruleset, expected: list[str]) -> None:
 
 ORDERS: dict[str, tuple[bool, tuple[Rule, ...], list[str]]] = {
     "inserted, first": (False, (HOOK, FOREIGN), []),
-    "inserted, last": (False, (FOREIGN, HOOK), ["the hook stands not first"]),
+    "inserted, last": (False, (FOREIGN, HOOK), ["the hook is not the first rule"]),
     "appended, last": (True, (FOREIGN, HOOK), []),
-    "appended, first": (True, (HOOK, FOREIGN), ["the hook stands not last"]),
+    "appended, first": (True, (HOOK, FOREIGN), ["the hook is not the last rule"]),
     "appended, alone": (True, (HOOK,), []),
 }
 

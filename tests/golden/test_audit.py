@@ -1,0 +1,18 @@
+"""What an audit looks like, letter by letter; rewrite with `python -m tests.golden.rewrite_audit`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.golden.rewrite_audit import FOLDER, cases
+
+CASES = cases()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_audit_looks_as_it_did(name: str) -> None:
+    assert CASES[name] == (FOLDER / name).read_text()
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.name for path in FOLDER.glob("*.txt")} == CASES.keys()
