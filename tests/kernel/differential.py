@@ -38,9 +38,10 @@ from tortie.netfilter.conntrack import ConnEntry, ConnTuple
 from tortie.netfilter.hook import Backend
 from tortie.netfilter.match import Direction
 from tortie.simulator.nat import Manipulation
+from tortie.simulator.path import REDIRECT_NOTE
 from tortie.simulator.session import Session
 from tortie.simulator.skb import Socket
-from tortie.simulator.trace import ConntrackStep, Disposition, RouteStep, Trace, Verdict
+from tortie.simulator.trace import ConntrackStep, Disposition, NoteStep, RouteStep, Trace, Verdict
 from tortie.simulator.walk import Arrival, Node, walk_all
 
 _REDIRECT = 5
@@ -432,9 +433,9 @@ class _Trial:
             return
         if _refusal(trace):
             self._patience.note_refusal(trace.packet.src)
-        for answer in trace.answers:
-            if _is_redirect(answer.packet):
-                self._patience.note_redirect(answer.packet.dst)
+        if any(isinstance(step, NoteStep) and step.text.endswith(REDIRECT_NOTE) for step in trace.steps):
+            # It counts also where no error may be sent about the packet.
+            self._patience.note_redirect(trace.packet.src)
 
     def _connection_of_error(self, kind: Kind) -> tuple[ConnEntry, Direction] | None:
         """Connection and direction of the delivered packet, which the kernel gives to ICMP errors about it."""

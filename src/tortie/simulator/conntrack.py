@@ -34,6 +34,7 @@ from tortie.simulator.tracking_table import (
 _SCTP_INIT = 1
 _PPP = b"\x88\x0b"
 _NO_NEXT_HEADER = 59
+_SUMMED = frozenset({TCP, UDP, UDPLITE, ICMP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,9 @@ def _track(skb: Skb, options: TrackingOptions, check_checksum: bool) -> str:
         skb.ct_state = CtState.UNTRACKED
         return "neighbour discovery and MLD are never tracked"
     bad = _malformed(packet, options, check_checksum)
+    if packet.options:
+        checks = check_checksum and options.checksum and packet.transport is None and packet.proto in _SUMMED
+        skb.summed = checks and _checksum_passes(packet)
     if bad:
         return _invalid(skb, bad)
     if is_icmp_error(packet):

@@ -43,6 +43,8 @@ from tortie.simulator.trace import Cause, DecidedBy, Disposition, Egress, NoteSt
 _TIME_EXCEEDED = {IPFamily.V4: (11, 0), IPFamily.V6: (3, 0)}
 _NOT_NEIGHBOUR = (1, 2)
 _REDIRECT = (5, 1)
+REDIRECT_NOTE = "directly (ICMP redirect)"
+"""How the step ends that tells of a redirect, whether or not one may be sent about the packet."""
 _SOURCE_ROUTES = {131, 137}
 _MULTICAST_V4 = 0xE
 _INTERFACE_LOCAL = 1
@@ -218,7 +220,7 @@ def _send_redirect(run: Run, skb: Skb, node: FamilyNode, decision: RouteDecision
         return
     gateway = decision.next_hop if decision.next_hop is not None else skb.packet.dst
     if run.steps is not None:
-        text = f"the sender is told to use {format_address(skb.packet.family, gateway)} directly (ICMP redirect)"
+        text = f"the sender is told to use {format_address(skb.packet.family, gateway)} {REDIRECT_NOTE}"
         run.steps.append(NoteStep(Hook.FORWARD, text, skb.mark))
     _send_error(run, skb, node, *_REDIRECT, gateway)
 

@@ -17,7 +17,7 @@ from tortie.net.packet import Packet
 from tortie.net.protocol import AH, ESP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 from tortie.net.wire import format_packet, internet_checksum
 from tortie.netfilter.hook import Hook
-from tortie.netfilter.match import CtState, Direction
+from tortie.netfilter.match import Direction
 from tortie.netfilter.target import TeeTarget
 from tortie.simulator.connection import Connection
 from tortie.simulator.device import LOOPBACK
@@ -99,10 +99,7 @@ def _is_stamped(skb: Skb, hook: Hook, *, reset: bool) -> bool:
     packet = skb.packet
     if packet.family is IPFamily.V6 or not is_written_into(packet.options) or skb.route is None or skb.local_output:
         return False
-    summed = (
-        (hook is Hook.INPUT or not reset) and skb.ct_state not in (None, CtState.UNTRACKED) and skb.in_iface != LOOPBACK
-    )
-    return not (summed and packet.proto in (TCP, UDP, UDPLITE, ICMP))
+    return not (skb.summed and (hook is Hook.INPUT or not reset) and skb.in_iface != LOOPBACK)
 
 
 def _sum_is_right(packet: Packet, *, stamped: bool) -> bool:

@@ -32,11 +32,12 @@ Place = tuple[str, str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a whole packet has from its first fragment, however late that came: mark, frame type, sender (skb_morph)."""
+    """What a whole packet has from its first fragment, however late that came: mark, frame type, MACs (skb_morph)."""
 
     mark: int = 0
     frame_type: str | None = "unicast"
     mac_source: bytes | None = None
+    mac_destination: bytes | None = None
 
 
 class Counted(NamedTuple):

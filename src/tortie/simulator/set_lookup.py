@@ -29,7 +29,7 @@ from tortie.simulator.ipset import (
     mark_mask,
 )
 from tortie.simulator.ipv6_header import protocol_behind, transport_bytes
-from tortie.simulator.link_layer import frame_source
+from tortie.simulator.link_layer import frame_destination, frame_source
 from tortie.simulator.skb import Skb
 
 ReadPart: TypeAlias = Callable[[Skb], KeyPart | Doubt | None]
@@ -42,6 +42,9 @@ net/netfilter/ipset/ip_set_getport.c). DCCP is not among them."""
 _WITH_PORTS = frozenset({TCP, SCTP, UDP, UDPLITE})
 _NO_NEXT_HEADER = 59
 _NO_MAC = bytes(6)
+UNKNOWN_MAC = b""
+"""What an element of bitmap:ip,mac has learnt from a frame whose MACs are not known."""
+_LEARNT = Doubt(DoubtKind.UNKNOWN, "the MAC that the set learnt from an earlier packet is this one's")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,14 @@ class Query:
     """A lookup: the set as the rule names it and what to read from a packet.
 
     `parts` has one reader for each part of a key, `network` says which of them prefix lengths mask. `narrow` tests what
-    is no part of the key: the interface of hash:net,iface, the MAC of bitmap:ip,mac.
+    is no part of the key: the interface of hash:net,iface, the MAC of bitmap:ip,mac, which `mac` reads.
     """
 
     name: str
     parts: tuple[ReadPart, ...]
     network: tuple[bool, ...]
     narrow: Callable[[SetEntry, Skb], bool | Doubt] | None = None
+    mac: ReadPart | None = None
     one_network: bool = False
     """True for hash:net,iface: the longest prefix that holds the address for any interface at all is the last one looked
     at (IP_SET_HASH_WITH_MULTI in ip_set_hash_gen.h)."""
@@ -103,16 +107,18 @@ def compile_query(name: str, definition: IPSet, sides: tuple[Side, ...], context
     parts: list[ReadPart] = []
     network: list[bool] = []
     narrow: Callable[[SetEntry, Skb], bool | Doubt] | None = None
+    mac: ReadPart | None = None
     for dimension, side in zip(dimensions, sides, strict=False):
         source = side is Side.SRC
         if dimension == "iface":
             narrow = _iface_test(name, source)
         elif dimension == "mac" and definition.type == "bitmap:ip,mac":
-            narrow = _mac_test(source, context)
+            mac = _mac_reader(source, context)
+            narrow = _mac_test(mac)
         else:
             parts.append(_part_reader(dimension, definition, source, context))
             network.append(dimension == NETWORK_DIMENSION)
-    return Query(name, tuple(parts), tuple(network), narrow, definition.type == "hash:net,iface")
+    return Query(name, tuple(parts), tuple(network), narrow, mac, definition.type == "hash:net,iface")
 
 
 def fits_family(definition: IPSet, family: IPFamily) -> bool:
@@ -140,11 +146,11 @@ def _part_reader(dimension: str, definition: IPSet, source: bool, context: Conte
 def _mac_reader(source: bool, context: Context) -> Callable[[Skb], bytes | Doubt | None]:
     """A frame without MACs, or with a MAC of zeros, is in no set (hash_mac4_kadt in ip_set_hash_mac.c)."""
 
+    end = frame_source if source else frame_destination
+
     def read(skb: Skb) -> bytes | Doubt | None:
-        mac = frame_source(skb, context.snapshot)
-        if source or mac is None:
-            return None if mac == _NO_MAC else mac
-        return Doubt(DoubtKind.UNKNOWN, "the set holds the destination MAC of the frame")
+        mac = end(skb, context.snapshot)
+        return None if mac == _NO_MAC else mac
 
     return read
 
@@ -161,14 +167,14 @@ def _iface_test(name: str, source: bool) -> Callable[[SetEntry, Skb], bool | Dou
     return test
 
 
-def _mac_test(source: bool, context: Context) -> Callable[[SetEntry, Skb], bool | Doubt]:
-    read = _mac_reader(source, context)
-
+def _mac_test(read: ReadPart) -> Callable[[SetEntry, Skb], bool | Doubt]:
     def test(entry: SetEntry, skb: Skb) -> bool | Doubt:
         part, mac = entry.parts[1], read(skb)
         assert isinstance(part, MacPart)
         if mac is None or (isinstance(mac, Doubt) and part.address is not None):
             return mac or False
+        if part.address == UNKNOWN_MAC:
+            return _LEARNT
         return part.address is None or part.address == mac
 
     return test
@@ -257,25 +263,37 @@ def decide(query: Query, skb: Skb, counters: CounterRule) -> SetEntry | Doubt | 
     index = set_index(skb, query.name)
     counting = "counters" in index.definition.options
     for found in find(query, index, skb):
-        if isinstance(found, Doubt) or learn_mac(query, skb, found) or not counting:
+        if isinstance(found, Doubt):
             return found
+        if (learnt := _learn_mac(query, skb, found)) is not None or not counting:
+            return learnt or found
         if count(query.name, skb, found, counters):
             return found
     return None
 
 
-def learn_mac(query: Query, skb: Skb, entry: SetEntry) -> bool:
-    """Gives an element of bitmap:ip,mac that has no MAC the packet's; returns whether it had none."""
-    if query.one_network or query.narrow is None:
-        return False
+def _learn_mac(query: Query, skb: Skb, entry: SetEntry) -> SetEntry | None:
+    """Gives an element of bitmap:ip,mac that has no MAC the packet's, as if it were added anew; None where it has one.
+
+    The kernel completes it by adding, which sets all extensions (EAGAIN in ip_set_test, net/netfilter/ipset/ip_set_core.c).
+    """
+    if query.mac is None:
+        return None
     address, part = entry.parts
-    mac = skb.mac_source
     if not isinstance(part, MacPart) or part.address is not None:
-        return False
-    if mac is not None:
-        changed = replace(entry, parts=(address, MacPart(mac)))
-        skb.session.replace_set(query.name, set_index(skb, query.name).with_entry(changed))
-    return True
+        return None
+    index = set_index(skb, query.name)
+    changed = replace(entry, parts=(address, mac_part(query.mac(skb))), skb_mark=None)
+    if "counters" in index.definition.options:
+        changed = replace(changed, packets=1, bytes=skb.packet.length)
+    skb.session.replace_set(query.name, index.with_entry(changed))
+    return changed
+
+
+def mac_part(mac: KeyPart | Doubt | None) -> MacPart:
+    """The MAC that bitmap:ip,mac stores of a packet."""
+    assert not isinstance(mac, int) and mac is not None
+    return MacPart(UNKNOWN_MAC if isinstance(mac, Doubt) else mac)
 
 
 def set_index(skb: Skb, name: str) -> SetIndex:

@@ -41,9 +41,9 @@ class Skb:
 
     __slots__ = (
         "assumed_state", "balanced", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "forwarded",
-        "frame_type", "hook", "in_iface", "largest_fragment", "local_output", "mac_source", "mark", "out_clues",
-        "out_iface", "packet", "phys_in", "phys_out", "queued", "route", "session", "socket", "socket_known",
-        "template", "untracked", "zone_original", "zone_reply",
+        "frame_type", "hook", "in_iface", "largest_fragment", "local_output", "mac_destination", "mac_source", "mark",
+        "out_clues", "out_iface", "packet", "phys_in", "phys_out", "queued", "route", "session", "socket", "socket_known",
+        "summed", "template", "untracked", "zone_original", "zone_reply",
     )  # fmt: skip
 
     def __init__(self, packet: Packet, session: Session, *, in_iface: str | None = "", mark: int = 0) -> None:
@@ -71,6 +71,8 @@ class Skb:
         """Type of the link-layer frame: unicast, broadcast, multicast, or `LOOPED_FRAME`; None when not known."""
         self.mac_source: bytes | None = None
         """Source MAC, None when not known or without an Ethernet header."""
+        self.mac_destination: bytes | None = None
+        """Destination MAC, likewise."""
         self.bound_iface: str | None = None
         """Device that a local packet's socket is bound to."""
         self.socket: Socket | None = None
@@ -86,6 +88,8 @@ class Skb:
         self.template: CtTarget | None = None
         """What a CT rule asked for the connection this packet may open; only the first such rule counts (xt_CT.c)."""
         self.untracked = False
+        self.summed = False
+        """Tracking has found the checksum of a packet with IPv4 options right (CHECKSUM_UNNECESSARY)."""
         self.queued = False
         """A queue has just taken the packet inside the nat table."""
         self.largest_fragment = 0
@@ -96,11 +100,12 @@ class Skb:
     @property
     def frame(self) -> Frame:
         """What a packet that is put together keeps of its first fragment."""
-        return Frame(self.mark, self.frame_type, self.mac_source)
+        return Frame(self.mark, self.frame_type, self.mac_source, self.mac_destination)
 
     @frame.setter
     def frame(self, frame: Frame) -> None:
-        self.mark, self.frame_type, self.mac_source = frame.mark, frame.frame_type, frame.mac_source
+        self.mark, self.frame_type = frame.mark, frame.frame_type
+        self.mac_source, self.mac_destination = frame.mac_source, frame.mac_destination
 
     def twin(self) -> Skb:
         """A clone as the kernel makes one: its own marks and devices, the same connection."""

@@ -21,7 +21,7 @@ from tortie.simulator.answer import Doubt, DoubtKind
 from tortie.simulator.context import Context
 from tortie.simulator.ipset import SetIndex, option_number
 from tortie.simulator.match_set import LIST, fits, set_problem
-from tortie.simulator.set_lookup import CounterRule, Query, compile_query, count, decide, set_index
+from tortie.simulator.set_lookup import CounterRule, Query, compile_query, count, decide, mac_part, set_index
 from tortie.simulator.skb import Skb
 
 Effect = Callable[[Skb], Doubt | None]
@@ -121,7 +121,10 @@ def new_entry(query: Query, index: SetIndex, sides: tuple[Side, ...], skb: Skb) 
                 return None
             parts.append(IfacePart(name))
         elif dimension == "mac" and definition.type == "bitmap:ip,mac":
-            parts.append(MacPart(skb.mac_source))
+            mac = query.mac(skb) if query.mac is not None else None
+            if mac is None:
+                return None
+            parts.append(mac_part(mac))
         elif dimension == "net":
             length = index.longest(networks)
             networks += 1
@@ -181,14 +184,15 @@ def _add(target: SetTarget, index: SetIndex, entry: SetEntry, skb: Skb) -> bool 
     """Adds an element; one that is there already is left alone, or with `--exist` gets new extensions."""
     name, options = index.definition.name, index.definition.options
     held = _held(index, entry)
-    if held is not None and not target.exist:
+    if held is not None and not target.exist and not _lacks_mac(held):
         return False
     if held is None and index.is_full:
         if "forceadd" in options:
             return Doubt(DoubtKind.CHANCE, f"set {name} is full and gives up a random element")
         return False
     if held is not None:
-        entry = replace(entry, parts=held.parts)
+        # What is equal stays; a MAC does not take part in that and is taken over (bitmap_ipmac_do_add).
+        entry = replace(entry, parts=entry.parts if isinstance(held.parts[-1], MacPart) else held.parts)
     if "timeout" in options:
         default = option_number(index.definition, "timeout", 0)
         entry = replace(entry, timeout_s=default if target.timeout_s is None else target.timeout_s)
@@ -196,6 +200,10 @@ def _add(target: SetTarget, index: SetIndex, entry: SetEntry, skb: Skb) -> bool 
         entry = replace(entry, packets=1, bytes=skb.packet.length)
     skb.session.replace_set(name, index.with_entry(entry))
     return True
+
+
+def _lacks_mac(entry: SetEntry) -> bool:
+    return any(isinstance(part, MacPart) and part.address is None for part in entry.parts)
 
 
 def _delete(_: SetTarget, index: SetIndex, entry: SetEntry, skb: Skb) -> bool:

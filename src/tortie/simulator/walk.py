@@ -165,7 +165,7 @@ def _walk_once(
     in_iface = None if arrival.in_iface == "" else arrival.in_iface or ""
     skb = Skb(arrival.packet, session, in_iface=in_iface, mark=arrival.mark)
     skb.assumed_state = arrival.state
-    skb.mac_source, skb.frame_type = arrival.mac_source, arrival.frame_type
+    skb.mac_source, skb.mac_destination, skb.frame_type = arrival.mac_source, arrival.mac_destination, arrival.frame_type
     skb.bound_iface = arrival.out_iface
     skb.socket = arrival.socket
     skb.socket_known = arrival.socket is not None

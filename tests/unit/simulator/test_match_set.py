@@ -96,6 +96,29 @@ def test_a_doubt_about_an_inverted_test_is_about_the_opposite() -> None:
     assert question.ask(in_iface=None) == _unknown("not: the input interface is in set s")
 
 
+def test_a_bitmap_learns_the_mac_that_its_flag_asks_for() -> None:
+    question = Question("-m set --match-set s src,dst", sets="create s bitmap:ip,mac range 10.0.0.0/24\nadd s 10.0.0.5\n")
+    first, second = bytes.fromhex("001122334455"), bytes.fromhex("001122334466")
+    assert question.ask(mac_source=first, mac_destination=second) is True
+    assert question.ask(mac_source=first, mac_destination=first) is False
+    assert question.ask(mac_source=first, mac_destination=second) is True
+
+
+def test_a_mac_learnt_from_an_unknown_frame_is_not_known() -> None:
+    question = Question("-m set --match-set s src,src", sets="create s bitmap:ip,mac range 10.0.0.0/24\nadd s 10.0.0.5\n")
+    assert question.ask() is True
+    assert question.ask(mac_source=bytes.fromhex("001122334455")) == _unknown(
+        "the MAC that the set learnt from an earlier packet is this one's"
+    )
+
+
+def test_learning_a_mac_counts_from_the_start() -> None:
+    sets = "create s bitmap:ip,mac range 10.0.0.0/24 counters\nadd s 10.0.0.5 packets 9 bytes 9\n"
+    question = Question("-m set --match-set s src,src --packets-eq 2", sets=sets)
+    mac = bytes.fromhex("001122334455")
+    assert [question.ask(mac_source=mac) for _ in range(3)] == [True, True, False]
+
+
 def test_a_bitmap_learns_the_mac_of_the_first_packet() -> None:
     question = Question("-m set --match-set s src,src", sets="create s bitmap:ip,mac range 10.0.0.0/24\nadd s 10.0.0.5\n")
     first, second = bytes.fromhex("001122334455"), bytes.fromhex("001122334466")

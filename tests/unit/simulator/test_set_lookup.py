@@ -60,7 +60,8 @@ def test_a_frame_without_a_source_or_with_one_of_zeros_is_in_no_set() -> None:
 def test_the_destination_mac_of_a_frame_is_not_told() -> None:
     question = Question("-m set --match-set s dst", sets="create s hash:mac\nadd s 00:11:22:33:44:55\n")
     answer = question.ask(mac_source=bytes.fromhex("001122334455"))
-    assert answer == Doubt(DoubtKind.UNKNOWN, "the set holds the destination MAC of the frame")
+    assert answer == Doubt(DoubtKind.UNKNOWN, "the destination MAC of the frame is the one asked for")
+    assert question.ask(mac_destination=bytes.fromhex("001122334455")) is True
 
 
 def test_marks_are_masked_before_they_are_looked_up() -> None:

@@ -36,6 +36,14 @@ def _after(target: str, sets: str, packet: Packet | None = None, **fields: objec
         ("a MAC", "--add-set s src", "create s hash:mac\n", ["00:11:22:33:44:55"]),
         ("a bitmap with MACs", "--add-set s src,src", "create s bitmap:ip,mac range 10.0.0.0/24\n",
         ["10.0.0.5,00:11:22:33:44:55"]),
+        ("the destination's MAC", "--add-set s src,dst", "create s bitmap:ip,mac range 10.0.0.0/24\n",
+        ["10.0.0.5,00:11:22:33:44:66"]),
+        ("a MAC that was missing", "--add-set s src,src", "create s bitmap:ip,mac range 10.0.0.0/24\nadd s 10.0.0.5\n",
+        ["10.0.0.5,00:11:22:33:44:55"]),
+        ("a MAC that is there stays", "--add-set s src,src",
+        "create s bitmap:ip,mac range 10.0.0.0/24\nadd s 10.0.0.5,00:11:22:33:44:77\n", ["10.0.0.5,00:11:22:33:44:77"]),
+        ("unless it is said to exist", "--add-set s src,src --exist",
+        "create s bitmap:ip,mac range 10.0.0.0/24\nadd s 10.0.0.5,00:11:22:33:44:77\n", ["10.0.0.5,00:11:22:33:44:55"]),
         ("outside a bitmap", "--add-set s dst", "create s bitmap:ip range 10.0.0.0-10.0.0.9\n", []),
         ("masked", "--add-set s src", "create s hash:ip netmask 24\n", ["10.0.0.0"]),
         ("the other family", "--add-set s src", "create s hash:ip family inet6\n", []),
@@ -45,8 +53,15 @@ def _after(target: str, sets: str, packet: Packet | None = None, **fields: objec
     ids=lambda value: value if isinstance(value, str) and "-set" not in value and "create" not in value else "",
 )  # fmt: skip
 def test_changes(name: str, target: str, sets: str, members: list[str]) -> None:
-    mac = bytes.fromhex("001122334455")
-    assert _after(target, sets, v4(dport=80), mark=0x107, mac_source=mac) == members
+    macs = {"mac_source": bytes.fromhex("001122334455"), "mac_destination": bytes.fromhex("001122334466")}
+    assert _after(target, sets, v4(dport=80), mark=0x107, **macs) == members
+
+
+@pytest.mark.parametrize("operation", ["--add-set", "--del-set"])
+def test_a_frame_without_macs_changes_no_bitmap_of_macs(operation: str) -> None:
+    sets = "create s bitmap:ip,mac range 10.0.0.0/24\nadd s 10.0.0.6\n"
+    for sent in (v4(src="10.0.0.5"), v4(src="10.0.0.6")):
+        assert _after(f"{operation} s src,src", sets, sent, in_iface="", local_output=True) == ["10.0.0.6,any MAC"]
 
 
 def test_a_default_timeout_and_counters_are_given() -> None:
