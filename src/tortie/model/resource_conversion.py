@@ -7,12 +7,15 @@ together, since names differ and pools do not overlap. With `felix_exact` what F
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TypeVar, assert_never
 
 from tortie.model import v1
+from tortie.model.bgp import BGPConfiguration, BGPPeer
 from tortie.model.cluster import ClusterInformation
 from tortie.model.endpoint import NAMESPACE_LABEL, EndpointPort, HostEndpoint, WorkloadEndpoint
-from tortie.model.ipam import IPAMBlock
+from tortie.model.felix_configuration import FelixConfiguration
+from tortie.model.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from tortie.model.kubernetes_conversion import NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_LABEL_PREFIX
 from tortie.model.network_set import GlobalNetworkSet, NetworkSet
 from tortie.model.node import Node
@@ -20,6 +23,7 @@ from tortie.model.policy import GlobalNetworkPolicy, NetworkPolicy, Policy, Poli
 from tortie.model.pool import IPIPMode, IPPool, VXLANMode
 from tortie.model.profile import Profile
 from tortie.model.read import Resources
+from tortie.model.resource import Resource
 from tortie.model.rule import PolicyRule
 from tortie.model.rule_conversion import felix_refuses, in_namespace, rule_to_v1
 from tortie.model.workload_name import parse_workload_name
@@ -27,38 +31,71 @@ from tortie.net.address import Address
 from tortie.selector.parse import parse_selector
 from tortie.selector.tree import And, Selector
 
+ValueT = TypeVar("ValueT", bound=v1.Value)
+
 NODE_ATTRIBUTE = "node"
 """What a block's attributes call the node that uses an address."""
 _IPIP_MODES = {IPIPMode.ALWAYS: "always", IPIPMode.CROSS_SUBNET: "cross-subnet", IPIPMode.NEVER: ""}
 _VXLAN_MODES = {VXLANMode.ALWAYS: "always", VXLANMode.NEVER: ""}
+_LONGEST_PROFILE = 128
+"""Bytes of a profile's name with which Felix 3.7 still takes a host endpoint (spec: model 6.1)."""
 _INHERITED = (NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_LABEL_PREFIX)
 
 
 def resources_to_v1(resources: Resources, *, felix_exact: bool = False) -> v1.Cluster:
     """Everything that the calculation is told; endpoints that are not ready are not there."""
-    policies: tuple[Policy, ...] = (*resources.of(NetworkPolicy), *resources.of(GlobalNetworkPolicy))
-    profiles = resources.of(Profile)
-    sets: tuple[NetworkSet | GlobalNetworkSet, ...] = (*resources.of(NetworkSet), *resources.of(GlobalNetworkSet))
-    if felix_exact:
-        policies = tuple(policy for policy in policies if not _refused(policy.spec.ingress, policy.spec.egress))
-        profiles = tuple(profile for profile in profiles if not _refused(profile.spec.ingress, profile.spec.egress))
-    workloads = map(workload_to_v1, resources.of(WorkloadEndpoint))
+    found = [value for one in resources if (value := resource_to_v1(one, felix_exact=felix_exact)) is not None]
     information = resources.get(ClusterInformation, "default")
     return v1.Cluster(
-        policies=tuple(map(policy_to_v1, policies)),
-        profiles=tuple(map(profile_to_v1, profiles)),
-        workloads=tuple(workload for workload in workloads if workload is not None),
-        host_endpoints=tuple(
-            host_endpoint_to_v1(endpoint, felix_exact=felix_exact) for endpoint in resources.of(HostEndpoint)
-        ),
-        network_sets=tuple(network_set_to_v1(network_set, felix_exact=felix_exact) for network_set in sets),
-        pools=tuple(map(pool_to_v1, resources.of(IPPool))),
-        hosts=tuple(map(node_to_v1, resources.of(Node))),
-        blocks=tuple(
-            block_to_v1(block, felix_exact=felix_exact) for block in resources.of(IPAMBlock) if not block.spec.deleted
-        ),
-        ready=information is None or information.spec.datastore_ready is not False,
+        policies=_of(v1.Policy, found),
+        profiles=_of(v1.Profile, found),
+        workloads=_of(v1.Workload, found),
+        host_endpoints=_of(v1.HostEndpoint, found),
+        network_sets=_of(v1.NetworkSet, found),
+        pools=_of(v1.Pool, found),
+        hosts=_of(v1.Host, found),
+        blocks=_of(v1.Block, found),
+        ready=information is None or is_ready(information),
     )
+
+
+def _of(cls: type[ValueT], values: Iterable[v1.Value]) -> tuple[ValueT, ...]:
+    return tuple(value for value in values if isinstance(value, cls))
+
+
+def resource_to_v1(resource: Resource, *, felix_exact: bool = False) -> v1.Value | None:
+    """What the calculation is told of one resource; None where that is nothing."""
+    match resource:
+        case NetworkPolicy() | GlobalNetworkPolicy():
+            refused = felix_exact and _refused(resource.spec.ingress, resource.spec.egress)
+            return None if refused else policy_to_v1(resource)
+        case Profile():
+            return profile_to_v1(resource, felix_exact=felix_exact)
+        case WorkloadEndpoint():
+            return workload_to_v1(resource)
+        case HostEndpoint():
+            refused = felix_exact and any(len(name) > _LONGEST_PROFILE for name in resource.spec.profiles)
+            return None if refused else host_endpoint_to_v1(resource, felix_exact=felix_exact)
+        case NetworkSet() | GlobalNetworkSet():
+            return network_set_to_v1(resource, felix_exact=felix_exact)
+        case IPPool():
+            return pool_to_v1(resource)
+        case Node():
+            return node_to_v1(resource)
+        case IPAMBlock():
+            return None if resource.spec.deleted else block_to_v1(resource, felix_exact=felix_exact)
+        case (
+            BGPConfiguration() | BGPPeer() | BlockAffinity() | ClusterInformation() | FelixConfiguration() | IPAMConfig()
+            | IPAMHandle()
+        ):  # fmt: skip
+            return None
+        case _:
+            assert_never(resource)
+
+
+def is_ready(information: ClusterInformation) -> bool:
+    """False when the cluster says that its datastore is not ready."""
+    return information.spec.datastore_ready is not False
 
 
 def _refused(*lists: tuple[PolicyRule, ...]) -> bool:
@@ -112,9 +149,11 @@ def _rules(rules: tuple[PolicyRule, ...], namespace: str = "") -> tuple[v1.Rule,
     return tuple(rule_to_v1(rule, namespace) for rule in rules)
 
 
-def profile_to_v1(profile: Profile) -> v1.Profile:
-    """The profile's rules and labels."""
+def profile_to_v1(profile: Profile, *, felix_exact: bool = False) -> v1.Profile:
+    """The profile's rules and labels; for rules that Felix refuses it denies everything (spec: model 6.2)."""
     spec = profile.spec
+    if felix_exact and _refused(spec.ingress, spec.egress):
+        return v1.Profile(profile.metadata.name, spec.labels_to_apply, (v1.Rule("deny"),), (v1.Rule("deny"),))
     return v1.Profile(profile.metadata.name, spec.labels_to_apply, _rules(spec.ingress), _rules(spec.egress))
 
 

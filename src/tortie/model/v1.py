@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from tortie.model.scalar import PortRange, Protocol
 from tortie.net.address import Address, IPFamily, Prefix
@@ -185,6 +186,10 @@ class Block:
     cidr: Prefix
     node: str | None = None
     users: tuple[tuple[Address, str], ...] = ()
+
+
+Value: TypeAlias = Policy | Profile | Workload | HostEndpoint | NetworkSet | Pool | Host | Block
+"""What the calculation is told of one resource; readers end in `assert_never`."""
 
 
 @dataclass(frozen=True, slots=True)

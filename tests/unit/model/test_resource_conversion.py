@@ -8,7 +8,7 @@ import pytest
 
 from tortie.model import v1
 from tortie.model.read import Resources, parse_resources
-from tortie.model.resource_conversion import resources_to_v1
+from tortie.model.resource_conversion import resource_to_v1, resources_to_v1
 from tortie.net.address import Address, parse_address, parse_prefix
 from tortie.selector.canonical import format_selector
 
@@ -183,7 +183,7 @@ NETWORK_SETS = resource("NetworkSet", "x", "{nets: [10.1.2.3/8, 10.0.0.1]}", "pr
 
 def test_network_sets() -> None:
     wide = resource("GlobalNetworkSet", "wide", "{nets: ['0.0.0.0/0']}", more="labels: {pcsa.role: x}")
-    assert cluster(NETWORK_SETS, wide).network_sets == (
+    assert tuple(sorted(cluster(NETWORK_SETS, wide).network_sets, key=lambda one: one.name)) == (
         v1.NetworkSet(
             "prod/x",
             {"a": "b", "projectcalico.org/namespace": "prod"},
@@ -280,3 +280,27 @@ def test_readiness(spec: str, ready: bool) -> None:
 
 def test_nothing() -> None:
     assert cluster() == v1.Cluster()
+
+
+# --- one at a time -----------------------------------------------------------------------------------------------
+
+
+def test_resources_one_at_a_time_are_what_they_are_together() -> None:
+    resources = read(KUBERNETES_POLICY, HOST_ENDPOINT, NETWORK_SETS, resource("IPPool", "p", "{cidr: 10.0.0.0/16}"))
+    whole = resources_to_v1(resources)
+    assert [resource_to_v1(one) for one in resources] == [
+        *whole.host_endpoints, *whole.pools, *whole.policies, *whole.network_sets
+    ]  # fmt: skip
+
+
+def test_configuration_is_nothing_that_the_calculation_is_told() -> None:
+    (felix,) = read(resource("FelixConfiguration", "default", "{logSeverityScreen: Debug}"))
+    assert resource_to_v1(felix) is None
+
+
+LONG_PROFILE = resource("HostEndpoint", "h", f"{{node: n1, interfaceName: eth0, profiles: [{'p' * 63}.{'q' * 65}]}}")
+
+
+def test_a_host_endpoint_with_a_profile_of_a_long_name_is_there_where_felix_forgets_it() -> None:
+    assert only(cluster(LONG_PROFILE).host_endpoints).name == "h"
+    assert cluster(LONG_PROFILE, felix_exact=True).host_endpoints == ()
