@@ -15,10 +15,11 @@ from typing import TypeAlias
 from tortie.calc.view import NodeView
 from tortie.cli.node_state import ToldState
 from tortie.model import v1
+from tortie.model.closing import Loss, close, loss_of_resource, without, without_refused
 from tortie.model.endpoint import HostEndpoint, WorkloadEndpoint
 from tortie.model.node import Node
 from tortie.model.parameter import felix_parameters
-from tortie.model.read import Resources
+from tortie.model.read import Resources, key_of
 from tortie.model.resource_conversion import resources_to_v1
 from tortie.model.workload_name import parse_workload_name
 from tortie.net.error import InvalidInput
@@ -67,17 +68,29 @@ def find_desired(
 ) -> Desired:
     """What the node should have; raises `InvalidInput` for resources that no node can have at once.
 
-    What could not be read of the resources is closed (`model.closing`).
+    If reading kept going, so does this: what was refused, or contradicts something else, is closed (`model.closing`).
     """
-    check_interfaces(resources)
+    losses: list[Loss] = []
+    conflicts = list(find_conflicts(resources))
+    if not resources.keeps_going:
+        for conflict in conflicts:
+            raise conflict.problem
+    else:
+        resources, losses = without_refused(resources)
+        for conflict in conflicts:
+            lost = (loss_of_resource(one, conflict.problem) for one in conflict.endpoints)
+            losses += [loss for loss in lost if loss is not None]
+        resources = without(resources, (key_of(one) for conflict in conflicts for one in conflict.endpoints))
     parameters = felix_parameters(resources, node)
     config, warnings = wanted_config(resources, node, felix_exact=felix_exact)
-    cluster = resources_to_v1(resources, felix_exact=felix_exact)
+    closed = close(resources_to_v1(resources, felix_exact=felix_exact), losses, node)
+    cluster = closed.cluster
     view = (calculate or _calculate)(cluster, node, parameters)
     state = replace(told.state, endpoint_marks=usable_marks(told.state.endpoint_marks, config))
     rendering = render_node(view, state, config)
     named, unnamed = _is_named(resources, node)
-    remarks = (*told.remarks, *unnamed, *warnings, *rendering.remarks)
+    told_conflicts = (str(conflict.problem) for conflict in conflicts)
+    remarks = (*told.remarks, *told_conflicts, *unnamed, *closed.remarks, *warnings, *rendering.remarks)
     return Desired(node, cluster, view, state, config, rendering, remarks, named)
 
 
@@ -101,20 +114,29 @@ def usable_marks(marks: Mapping[str, int], config: RenderConfig) -> dict[str, in
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
-def check_interfaces(resources: Resources) -> None:
-    """Raises `InvalidInput`, naming both places, when two endpoints of a node claim one interface."""
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two endpoints of a node that claim one interface, and that as a problem."""
+
+    endpoints: tuple[WorkloadEndpoint | HostEndpoint, WorkloadEndpoint | HostEndpoint]
+    problem: InvalidInput
+
+
+def find_conflicts(resources: Resources) -> Iterator[Conflict]:
+    """Endpoints that claim an interface which is another's; the problem names both places."""
     seen: dict[tuple[str, str], WorkloadEndpoint | HostEndpoint] = {}
     for node, interface, endpoint in _claims(resources):
         other = seen.setdefault((node, interface), endpoint)
         if other is endpoint:
             continue
         origin, first = resources.origin(endpoint), resources.origin(other)
-        raise InvalidInput(
-            f"{_describe(endpoint)}: interface {interface} of node {node} belongs to {_describe(other)} at {first}",
+        problem = InvalidInput(
+            f"{key_of(endpoint)}: interface {interface} of node {node} belongs to {key_of(other)} at {first}",
             source=None if origin is None else origin.source,
             line=None if origin is None else origin.line,
             remedy="leave one of them out",
         )
+        yield Conflict((other, endpoint), problem)
 
 
 def _claims(resources: Resources) -> Iterator[tuple[str, str, WorkloadEndpoint | HostEndpoint]]:
@@ -125,12 +147,6 @@ def _claims(resources: Resources) -> Iterator[tuple[str, str, WorkloadEndpoint |
     for host in resources.of(HostEndpoint):
         if host.spec.interface_name:
             yield host.spec.node, host.spec.interface_name, host
-
-
-def _describe(endpoint: WorkloadEndpoint | HostEndpoint) -> str:
-    metadata = endpoint.metadata
-    name = f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
-    return f"{type(endpoint).__name__}({name})"
 
 
 def _is_named(resources: Resources, node: str) -> tuple[bool, Iterable[str]]:

@@ -32,6 +32,11 @@ in. Afterwards nothing that Calico forbade is forbidden any more, so this asks f
 
 \b
 Exit code: 0 when nothing of ours is left, 1 when the kernel refused, 2 for bad input.
+
+\b
+Examples:
+  tortie flush --yes
+  tortie flush --backend legacy
 """
 
 

@@ -121,18 +121,26 @@ def _texts(
     """Each file's name and text; a file that is none is raised, or put among the refusals if there are any to be."""
     for file in files:
         try:
-            text = _read(file)
+            data = _read(file)
         except InvalidInput as problem:
             if refusals is None:
                 raise
             refusals.append(Refusal(problem))
+            continue
+        try:
+            text = _decode(data, file.source)
+        except InvalidInput as problem:
+            if refusals is None:
+                raise
+            # Of another encoding, words of ASCII can still be seen.
+            refusals.append(Refusal(problem, text=data.decode(errors="replace").replace("\0", ""), whole=True))
         else:
             yield file.source, text
         advance(file.size)
 
 
-def _read(file: ResourceFile) -> str:
-    """The text of a file; raises `InvalidInput`."""
+def _read(file: ResourceFile) -> bytes:
+    """What a file holds; raises `InvalidInput`."""
     try:
         if file.path == "-":
             if sys.stdin is None:
@@ -147,11 +155,15 @@ def _read(file: ResourceFile) -> str:
         raise InvalidInput(error.strerror or str(error), source=file.source) from None
     if len(data) > MOST_BYTES_PER_FILE:
         raise InvalidInput(f"more than {MOST_BYTES_PER_FILE >> 20} MiB", source=file.source)
+    return data
+
+
+def _decode(data: bytes, source: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise InvalidInput("not UTF-8 text", source=file.source, line=line) from None
+        raise InvalidInput("not UTF-8 text", source=source, line=line) from None
 
 
 # --- progress ----------------------------------------------------------------------------------------------------

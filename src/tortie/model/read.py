@@ -54,11 +54,13 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What could not be read, and why: an object's `data`, or the `text` that holds no objects from `problem.line` on."""
+    """What could not be read, and why: an object's `data`, or a `text`; neither where there was nothing to look at."""
 
     problem: InvalidInput
     data: Any = None
     text: str | None = None
+    whole: bool = False
+    """True when nothing of the text was read; else the documents in front of the one with the problem were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Resources:
     refusals: tuple[Refusal, ...] = ()
     """The same problems, each with what it was found in."""
     remarks: tuple[Remark, ...] = ()
+    keeps_going: bool = False
+    """True when problems do not stop anything: what was refused has to be closed (`closing`)."""
 
     def of(self, cls: type[ResourceT]) -> tuple[ResourceT, ...]:
         """The resources of one kind, by namespace and name."""
@@ -179,7 +183,7 @@ class _Reading:
             by_kind.setdefault(type(resource), {})[key.namespace, key.name] = resource
             origins[key] = self.origin(key)
         problems = tuple(refusal.problem for refusal in self.refusals)
-        return Resources(by_kind, origins, problems, tuple(self.refusals), tuple(self.remarks))
+        return Resources(by_kind, origins, problems, tuple(self.refusals), tuple(self.remarks), self.keep_going)
 
 
 def overlapping_pools(pools: Mapping[Key, IPPool]) -> dict[Key, Key]:
