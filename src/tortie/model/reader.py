@@ -235,7 +235,7 @@ def read_int(data: Any) -> int:
 
 def read_float(data: Any) -> float:
     """A finite number."""
-    if type(data) not in (int, float) or abs(data) > 1e308:
+    if type(data) not in (int, float) or not abs(data) <= 1e308:  # nor is it larger if it is no number at all
         raise FieldProblem(f"expected a number, not {_shown(data)}")
     return float(data)
 
