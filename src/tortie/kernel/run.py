@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,18 +54,28 @@ class Feed(Protocol):
         ...
 
 
-def run_tool(command: Sequence[str], data: bytes = b"") -> Ran:
-    """Runs one tool to its end in the C locale, with the system's own folders searched as well."""
+def run_tool(command: Sequence[str], data: bytes = b"", *, started: Callable[[int], object] | None = None) -> Ran:
+    """Runs one tool to its end in the C locale, with the system's own folders searched as well.
+
+    `started` is told the number of the process.
+    """
     path = os.pathsep.join([*os.environ.get("PATH", "/usr/bin:/bin").split(os.pathsep), *_SYSTEM_PATHS])
     environment = {**os.environ, "PATH": path, "LC_ALL": "C"}
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(  # noqa: S603
-            command, input=data, capture_output=True, check=False, env=environment, timeout=TIMEOUT_S
-        )
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment) as process:  # noqa: S603
+            if started is not None:
+                started(process.pid)
+            try:
+                out, error = process.communicate(data, timeout=TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return Ran(_TIMED_OUT, error=f"no answer within {TIMEOUT_S:.0f} seconds")
+            except BaseException:
+                process.kill()
+                raise
     except FileNotFoundError:
         return Ran(_MISSING)
-    except PermissionError as error:
-        return Ran(126, error=error.strerror or "")
-    except subprocess.TimeoutExpired:
-        return Ran(_TIMED_OUT, error=f"no answer within {TIMEOUT_S:.0f} seconds")
-    return Ran(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+    except PermissionError as refusal:
+        return Ran(126, error=refusal.strerror or "")
+    return Ran(process.returncode, out, error.decode(errors="replace"))
