@@ -71,6 +71,7 @@ def find_desired(
     If reading kept going, so does this: what was refused, or contradicts something else, is closed (`model.closing`).
     """
     losses: list[Loss] = []
+    named, unnamed = _is_named(resources, node)
     conflicts = list(find_conflicts(resources))
     if not resources.keeps_going:
         for conflict in conflicts:
@@ -88,7 +89,6 @@ def find_desired(
     view = (calculate or _calculate)(cluster, node, parameters)
     state = replace(told.state, endpoint_marks=usable_marks(told.state.endpoint_marks, config))
     rendering = render_node(view, state, config)
-    named, unnamed = _is_named(resources, node)
     told_conflicts = (str(conflict.problem) for conflict in conflicts)
     remarks = (*told.remarks, *told_conflicts, *unnamed, *closed.remarks, *warnings, *rendering.remarks)
     return Desired(node, cluster, view, state, config, rendering, remarks, named)

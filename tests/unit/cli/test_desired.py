@@ -88,12 +88,12 @@ spec: {ipv6Support: false}
 TWO = {
     "pods": (
         POD % {"name": "a", "interface": "cali1"} + POD % {"name": "b", "interface": "cali1"},
-        "x.yaml:8: WorkloadEndpoint(ns/node--1-k8s-b-eth0): interface cali1 of node node-1 belongs to "
+        "x.yaml:9: WorkloadEndpoint(ns/node--1-k8s-b-eth0): interface cali1 of node node-1 belongs to "
         "WorkloadEndpoint(ns/node--1-k8s-a-eth0) at x.yaml:2 (leave one of them out)",
     ),
     "host endpoints": (
         HOST % {"name": "a", "interface": "eth0"} + HOST % {"name": "b", "interface": "eth0"},
-        "x.yaml:7: HostEndpoint(b): interface eth0 of node node-1 belongs to HostEndpoint(a) at x.yaml:2 "
+        "x.yaml:8: HostEndpoint(b): interface eth0 of node node-1 belongs to HostEndpoint(a) at x.yaml:2 "
         "(leave one of them out)",
     ),
 }

@@ -42,7 +42,7 @@ def marks(*given: tuple[str, str]) -> Ruleset:
 def test_the_interfaces_of_a_snapshot_with_their_addresses() -> None:
     state = snapshot_state(load_snapshot(str(REFERENCE))).state
     assert parse_address("10.20.0.11") in next(one for one in state.interfaces if one.name == "eth0").addresses
-    assert not state.ipvs
+    assert state.ipvs
 
 
 def test_a_snapshot_without_addresses_is_refused() -> None:
