@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trace": ("tortie.cli.trace:trace", "Walk a packet through a node's rules and say what becomes of it, and why."),
     "explain-log": ("tortie.cli.explain_log:explain_log", "Explain TRACE lines of the kernel rule by rule."),
     "snapshot": ("tortie.cli.snapshot:snapshot", "Read everything that decides a packet's fate on a node into a file."),
+    "agent": ("tortie.cli.agent:agent", "Keep this node's kernel at what a datastore says."),
+    "status": ("tortie.cli.status:status", "Say how the agent on this node does."),
     "audit": ("tortie.cli.audit:audit", "Find what is wrong with the Calico rules and sets of a node."),
 }
 """Name to (module:object, one line for the overview)."""

@@ -1,0 +1,167 @@
+"""The kernel as the agent wants it: ports of `agent` over the tools of `kernel`, with Calico's names.
+
+What a tool refuses or cannot print becomes a value here, or `CannotRead`; nothing is decided.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from tortie.agent.event import Damaged, InterfaceChanged
+from tortie.agent.interface import Interface, interface_of
+from tortie.agent.intruder import intruders
+from tortie.agent.port import CannotRead
+from tortie.agent.report import Intruder, Part, RulesReport
+from tortie.agent.sysctl import ALL_RP_FILTER
+from tortie.cli.programming import CALICO, wanted_families
+from tortie.kernel.network import FailedStep
+from tortie.kernel.network import Network as KernelNetwork
+from tortie.kernel.observed import ObservedTools
+from tortie.kernel.refusal import KernelRefused
+from tortie.kernel.settle import settle
+from tortie.kernel.tables import Tables
+from tortie.kernel.watch import (
+    KernelEvent,
+    LinkGone,
+    LinkSeen,
+    LinkTable,
+    MessagesLost,
+    RouteTouched,
+    TablesTouched,
+    watch_links,
+    watch_tables,
+)
+from tortie.net.address import IPFamily
+from tortie.net.error import InvalidInput
+from tortie.netfilter.hook import Backend
+from tortie.reconcile.network import HeldNetwork, NetworkStep, WantedNetwork
+from tortie.reconcile.plan import plan
+from tortie.reconcile.step import Plan
+from tortie.reconcile.text import describe_step
+from tortie.reconcile.wanted import Held
+from tortie.render import names
+from tortie.render.ruleset import OUR_TABLES, Rendering
+
+_OUR_TABLES = frozenset(table.value for table in OUR_TABLES)
+OUR_SET_PREFIXES = ("cali4", "cali6", "felix-")
+
+
+def observed_tools() -> ObservedTools:
+    """The node's tools, watched; what is ours counts when they are asked whether anything changed."""
+    return ObservedTools(time.monotonic, names.OUR_CHAIN_PREFIXES, OUR_SET_PREFIXES)
+
+
+class KernelRules:
+    """Rules and sets in one back-end."""
+
+    def __init__(self, tools: ObservedTools, backend: Backend) -> None:
+        self._tools = tools
+        self._backend = backend
+        self._tables: dict[tuple[IPFamily, ...], Tables] = {}
+
+    def program(self, rendering: Rendering) -> RulesReport:
+        """Brings the kernel to hold what was rendered, and reads it again to be sure."""
+        wanted = wanted_families(rendering)
+        families = tuple(family.family for family in wanted)
+        tables = self._tables.setdefault(families, Tables(self._tools, self._backend, families))
+        found: list[Intruder] = []
+        first: list[str] = []
+
+        def planner(held: Held) -> Plan:
+            made = plan(wanted, held, CALICO)
+            if made.steps:
+                found[:] = intruders(wanted, held, CALICO)
+                first.append(describe_step(made.steps[0]))
+            return made
+
+        try:
+            settled = settle(tables, planner, time.sleep)
+        except (KernelRefused, InvalidInput) as problem:
+            self._tools.forget()
+            return RulesReport(first_step="".join(first[:1]), intruders=tuple(found), refused=str(problem))
+        return RulesReport(settled.steps, "".join(first[:1]), settled.failures, settled.remarks, tuple(found))
+
+    def intact(self, *, rules: bool, sets: bool) -> bool:
+        """Whether the kernel still holds what was read last."""
+        return self._tools.unchanged(rules=rules, sets=sets)
+
+
+class NodeNetwork:
+    """Routes, neighbours, settings and devices; keeps the table of links that events are about."""
+
+    def __init__(self, tools: ObservedTools, sysctls: Path = Path("/proc/sys")) -> None:
+        self._network = KernelNetwork(tools, sysctls)
+        self._sysctls = sysctls
+        self.links = LinkTable()
+
+    def read(self, wanted: WantedNetwork) -> HeldNetwork:
+        """What is held of what the wanted network speaks of."""
+        try:
+            return self._network.read(wanted)
+        except KernelRefused as refusal:
+            raise CannotRead(str(refusal)) from None
+
+    def carry_out(self, steps: Sequence[NetworkStep]) -> tuple[FailedStep, ...]:
+        """Takes the steps in order, whatever becomes of each."""
+        return self._network.carry_out(steps)
+
+    def interfaces(self) -> tuple[Interface, ...]:
+        """All interfaces."""
+        try:
+            links = self._network.links()
+        except KernelRefused as refusal:
+            raise CannotRead(str(refusal)) from None
+        self.links.take(links)
+        return tuple(map(interface_of, links))
+
+    def all_rp_filter(self) -> str | None:
+        """The check of source addresses for all interfaces."""
+        try:
+            return (self._sysctls / ALL_RP_FILTER).read_text().strip()
+        except OSError:
+            return None
+
+
+class KernelWatch:
+    """Events of links and routes; `prefixes` are those of workloads' interfaces, asked each time."""
+
+    def __init__(self, tools: ObservedTools, network: NodeNetwork) -> None:
+        self._tools = tools
+        self._network = network
+
+    async def events(self) -> AsyncIterator[InterfaceChanged | Damaged]:
+        """What concerns us, and was not done by us."""
+        async for event in watch_links(self._network.links):
+            for told in self._told(event):
+                yield told
+
+    def _told(self, event: KernelEvent) -> tuple[InterfaceChanged | Damaged, ...]:
+        match event:
+            case LinkSeen(name, running, addresses):
+                return (InterfaceChanged(name, Interface(name, running, addresses)),)
+            case LinkGone(name):
+                return (InterfaceChanged(name, None),)
+            case RouteTouched(device, process) if process and not self._tools.ran(process):
+                return (Damaged(Part.NETWORK, f"process {process} changed a route by {device}"),)
+            case TablesTouched(tables, process, program):
+                ours = sorted(name for _, name in tables if name in _OUR_TABLES)
+                if not ours or self._tools.ran(process):
+                    return ()
+                what = f"{program or 'a process'} ({process}) changed {', '.join(dict.fromkeys(ours))}"
+                return (Damaged(Part.CHECK_RULES, what),)
+            case MessagesLost(what):
+                return (Damaged(Part.CHECK_RULES, f"messages of {what} were lost"),)
+            case _:
+                return ()
+
+
+class TablesWatch(KernelWatch):
+    """Events of nf_tables."""
+
+    async def events(self) -> AsyncIterator[InterfaceChanged | Damaged]:
+        """What concerns us, and was not done by us."""
+        async for event in watch_tables():
+            for told in self._told(event):
+                yield told
