@@ -22,6 +22,7 @@ from tortie.ipam.command import (
     ListAffinities,
     ListBlocks,
     Read,
+    ReadBlocks,
     ReadNode,
     ReadPools,
     Update,
@@ -70,6 +71,8 @@ class MemoryStore:
                 return self._is_current(entry) and self.entries.pop(entry.key) is not None
             case ListBlocks(family):
                 return tuple(sorted((cidr for cidr in self.blocks if cidr.family is family), key=_address))
+            case ReadBlocks(family):
+                return {cidr: self.blocks[cidr] for cidr in self.answer(ListBlocks(family))}
             case ListAffinities(host, family):
                 return tuple(
                     entry

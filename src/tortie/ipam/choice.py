@@ -7,7 +7,7 @@ hash itself is the place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from tortie.model.node import Node
@@ -128,14 +128,3 @@ def _distance(pool: IPPool, cidr: Prefix, seed: int) -> tuple[int, int]:
     count = number_of_blocks(pool)
     index = (cidr.address - pool.spec.cidr.address) >> (cidr.family.bits - pool.spec.block_size)
     return (index - seed) % count, cidr.address
-
-
-def utilisation(pools: Iterable[IPPool], used: Mapping[Prefix, int]) -> Iterator[tuple[IPPool | None, dict[Prefix, int]]]:
-    """Each pool with its blocks and how many addresses of each are taken; blocks in no pool stand with None, at the end."""
-    rest = dict(used)
-    for pool in pools:
-        inside = {cidr: count for cidr, count in rest.items() if pool_of((pool,), cidr, enabled_only=False)}
-        rest = {cidr: count for cidr, count in rest.items() if cidr not in inside}
-        yield pool, inside
-    if rest:
-        yield None, rest

@@ -9,7 +9,7 @@ behind is described in `docs/design/ipam.md` and mended by whoever comes next.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -110,6 +110,13 @@ class ListBlocks:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadBlocks:
+    """Answered with all blocks of a family, by their CIDRs, in the order of their addresses."""
+
+    family: IPFamily
+
+
+@dataclass(frozen=True, slots=True)
 class ListAffinities:
     """Answered with the entries of a host's claims in a family, in the order of their addresses."""
 
@@ -136,7 +143,9 @@ class ForgetHost:
     host: str
 
 
-Command: TypeAlias = Read | Create | Update | Delete | ListBlocks | ListAffinities | ReadPools | ReadNode | ForgetHost
+Command: TypeAlias = (
+    Read | Create | Update | Delete | ListBlocks | ReadBlocks | ListAffinities | ReadPools | ReadNode | ForgetHost
+)
 """Drivers end in `assert_never`."""
 
 Steps: TypeAlias = Generator[Command, Any, T]
@@ -167,6 +176,12 @@ def read_handle(handle: str) -> Steps[Entry[IPAMHandleSpec] | None]:
 def list_blocks(family: IPFamily) -> Steps[tuple[Prefix, ...]]:
     """The CIDRs of all blocks of a family."""
     found: tuple[Prefix, ...] = yield ListBlocks(family)
+    return found
+
+
+def read_blocks(family: IPFamily) -> Steps[Mapping[Prefix, IPAMBlockSpec]]:
+    """All blocks of a family."""
+    found: Mapping[Prefix, IPAMBlockSpec] = yield ReadBlocks(family)
     return found
 
 

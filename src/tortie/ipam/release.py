@@ -35,7 +35,7 @@ from tortie.ipam.command import (
 )
 from tortie.ipam.handle import lower_handle, settle_handle
 from tortie.model.ipam import AllocationAttribute, IPAMBlockSpec, IPAMHandleSpec
-from tortie.net.address import Address, IPFamily, Prefix, parse_prefix
+from tortie.net.address import Address, Prefix, parse_prefix
 from tortie.net.error import InvalidInput
 
 
@@ -158,13 +158,3 @@ def _replace(block: Block, value: IPAMBlockSpec) -> Steps[bool]:
     if value.affinity is None and is_empty(value):
         return (yield from delete(block))
     return (yield from update(block, value)) is not None
-
-
-def read_usage(family: IPFamily) -> Steps[dict[Prefix, IPAMBlockSpec]]:
-    """All blocks of a family, by their CIDRs."""
-    found = {}
-    for cidr in (yield from list_blocks(family)):
-        block = yield from read_block(cidr)
-        if block is not None:
-            found[cidr] = block.value
-    return found
