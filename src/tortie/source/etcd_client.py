@@ -434,7 +434,8 @@ def _token_is_old(error: grpc.RpcError) -> bool:
 
 def _failure(endpoint: Endpoint, error: grpc.RpcError, *, uncertain: bool = False) -> DatastoreFailed:
     code, details = error.code(), str(error.details()).rpartition("last error: ")[2]
-    unauthorized = code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED) or "auth" in details
+    unauthorized = code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+    unauthorized = unauthorized or any(words in details for words in ("auth", "user name is empty"))
     return DatastoreFailed(
         f"{endpoint}: {details or code.name.lower()}", unauthorized=unauthorized and code not in _LOST, uncertain=uncertain
     )

@@ -79,10 +79,10 @@ def _read_document(place: str, document: Document, options: ReadOptions) -> Iter
     try:
         resource = read_resource(document.data, options)
     except InvalidInput as error:
-        problem = field_problem(error)
+        problem, key = field_problem(error), claimed_key(document.data, options)
         line = document.line_of(problem.path)
-        resolved = problem.resolved(source=place, line=line, subject=describe(document.data))
-        yield Definition(claimed_key(document.data, options), resolved, where)
+        resolved = problem.resolved(source=place, line=line, subject=_subject(document.data, key))
+        yield Definition(key, resolved, where)
         return
     if not isinstance(resource, PassedOver):
         yield Definition(key_of(resource), without_revision(resource), where)
@@ -95,11 +95,17 @@ def read_object(place: str, data: dict[str, Any], options: ReadOptions) -> tuple
     try:
         resource = read_resource(data, options)
     except InvalidInput as error:
-        problem = field_problem(error).resolved(source=place, line=None, subject=describe(data))
-        return (Definition(claimed_key(data, options), problem, place, str(revision or "")),)
+        key = claimed_key(data, options)
+        problem = field_problem(error).resolved(source=place, line=None, subject=_subject(data, key))
+        return (Definition(key, problem, place, str(revision or "")),)
     if isinstance(resource, PassedOver):
         return ()
     return (Definition(key_of(resource), without_revision(resource), place, str(revision or "")),)
+
+
+def _subject(data: Any, key: Key | None) -> str:
+    """What a message calls an object: a resource of Calico by the name that users see, others by what they say."""
+    return str(key) if key is not None and key.kind == data.get("kind") else describe(data)
 
 
 def claimed_key(data: Any, options: ReadOptions) -> Key | None:
