@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from tortie.model.document import Document, parse_documents
 from tortie.model.pool import IPPool
 from tortie.model.problem import FieldProblem, field_problem
-from tortie.model.resource import PassedOver, ReadOptions, Resource, describe, read_resource
+from tortie.model.resource import PassedOver, ReadOptions, Resource, describe, read_resource, remark_about
 from tortie.net.error import InvalidInput
 
 ResourceT = TypeVar("ResourceT", bound=Resource)
@@ -43,7 +43,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something about the input that is no error: an object that nothing is made of."""
+    """Something about the input that is no error: an object that nothing is made of, or that nobody reads."""
 
     message: str
     origin: Origin
@@ -157,6 +157,9 @@ class _Reading:
             return
         self.found[key] = resource
         self.documents[key] = source, document
+        remark = remark_about(resource)
+        if remark is not None:
+            self.remarks.append(Remark(remark, Origin(source, document.line)))
 
     def refuse_field(self, source: str, document: Document, problem: FieldProblem, subject: str) -> None:
         line = document.line_of(problem.path)

@@ -149,6 +149,20 @@ def describe(data: Any) -> str:
     return f"{kind}({name})" if name else kind
 
 
+def remark_about(resource: Resource) -> str | None:
+    """What is to be said of a good resource that does nothing: configuration under a name that nobody reads (1.13)."""
+    match resource:
+        case FelixConfiguration(metadata) | BGPConfiguration(metadata) if not _is_read(metadata.name):
+            kind, name = type(resource).__name__, metadata.name
+            return f"{kind}({name}): nobody reads it; the names that count are default and node.NAME"
+        case _:
+            return None
+
+
+def _is_read(configuration: str) -> bool:
+    return configuration == "default" or configuration.startswith("node.")
+
+
 def _type(data: Any) -> tuple[str, str]:
     if type(data) is not dict:
         raise FieldProblem("expected an object with apiVersion and kind", remedy="is this a file of resources?")

@@ -217,3 +217,12 @@ def test_namespaces_become_profiles() -> None:
     resources = _read("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n")
     assert [profile.metadata.name for profile in resources.of(Profile)] == ["kns.a"]
     assert Key("Profile", "", "kns.a") in resources.origins
+
+
+def test_what_nobody_reads_is_kept_and_remarked_on() -> None:
+    text = "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata:\n  name: defaults\n"
+    found = parse_resources([("a.yaml", text)])
+    assert len(found) == 1
+    assert [str(remark) for remark in found.remarks] == [
+        "a.yaml:1: FelixConfiguration(defaults): nobody reads it; the names that count are default and node.NAME"
+    ]

@@ -23,6 +23,7 @@ from tortie.model.resource import (
     describe,
     is_namespaced,
     read_resource,
+    remark_about,
 )
 
 DEFAULTS = ReadOptions()
@@ -203,6 +204,13 @@ def test_fields_of_the_first_api_count_in_storage(spec: dict[str, Any], mode: IP
 def test_fields_of_the_first_api_are_refused_from_users(field: str) -> None:
     message, _ = refused(made(CALICO_VERSION, "IPPool", {"cidr": "10.65.0.0/16", field: None}))
     assert message == f"spec.{field}: unknown field {field!r}"
+
+
+@pytest.mark.parametrize("kind", ["FelixConfiguration", "BGPConfiguration"])
+@pytest.mark.parametrize(("name", "is_read"), [("default", True), ("node.a", True), ("defaults", False), ("a", False)])
+def test_configuration_of_another_name_is_remarked_on(kind: str, name: str, is_read: bool) -> None:
+    remark = f"{kind}({name}): nobody reads it; the names that count are default and node.NAME"
+    assert remark_about(read(made(CALICO_VERSION, kind, {}, name=name))) == (None if is_read else remark)
 
 
 DESCRIBED: dict[str, tuple[Any, str]] = {
