@@ -235,8 +235,16 @@ def workload_to_host_rules(context: RenderContext, family: IPFamily) -> Rules:
         *(_neighbour_discovery(context) if family is IPFamily.V6 else []),
         *(_openstack_services(context, family) if context.config.openstack else []),
         rule(text.jump(names.FROM_WORKLOAD_DISPATCH)),
+        *_answers_to_host(context, final),
         rule(final, comment="Configured DefaultEndpointToHostAction"),
     ]
+
+
+def _answers_to_host(context: RenderContext, final: text.Action) -> Rules:
+    """Where accepted packets return, so do those of known connections; Felix drops what workloads answer their host."""
+    if final is not DROP or context.allow(TableName.FILTER) is not RETURN or context.config.felix_exact:
+        return []
+    return [rule(RETURN, text.CT_ESTABLISHED, comment="Return for known connections")]
 
 
 def _neighbour_discovery(context: RenderContext) -> Rules:

@@ -26,7 +26,9 @@ from tortie.net.address import IPFamily, parse_address, parse_prefix
 from tortie.net.packet import Packet
 from tortie.net.protocol import TCP
 from tortie.render.config import RenderConfig, parse_config
-from tortie.simulator.walk import Node
+from tortie.simulator.flow import walk_flow
+from tortie.simulator.trace import Verdict
+from tortie.simulator.walk import Arrival, Node
 
 EXACT_OR_NOT = pytest.mark.parametrize("felix_exact", [True, False], ids=["Felix", "Tortie"])
 ALLOW = ActiveRule()
@@ -103,6 +105,22 @@ def test_node_ports_from_the_datastore(felix_exact: bool) -> None:
     node = rendered_node(view, config, routes={}, ipvs=True)
     assert accepted(node, tcp("10.1.0.1", "10.20.0.1", 20000), "eth0") is not felix_exact
     assert accepted(node, tcp("10.1.0.1", "10.20.0.1", 30000), "eth0") is felix_exact
+
+
+# --- answers of workloads to their host --------------------------------------------------------------------------
+
+
+@EXACT_OR_NOT
+def test_answers_of_a_workload_to_its_host_where_accepted_packets_return(felix_exact: bool) -> None:
+    """The host opens a connection to a pod: Felix drops the answer, as if the pod had opened one to the host."""
+    pod = WorkloadEndpoint(WorkloadId("k8s", "ns/pod", "eth0"), "cali1", profiles=("kns.ns",))
+    view = NodeView("node-1", workloads=(pod,), profiles=(EVERYTHING,))
+    config = RenderConfig(filter_allow_action="RETURN", felix_exact=felix_exact)
+    node = rendered_node(view, config, routes={"10.65.0.2/32": "cali1"})
+    flow = walk_flow(node, Arrival(tcp("10.20.0.1", "10.65.0.2", 80)))
+    assert flow.first.verdict is Verdict.ACCEPT
+    assert flow.works is not felix_exact
+    assert not accepted(node, tcp("10.65.0.2", "10.20.0.1", 80), "cali1")
 
 
 def test_the_page_names_every_test_of_this_file() -> None:
