@@ -129,6 +129,7 @@ def apply(
         if not force:
             check_allowed(job, os.environ.get("SSH_CONNECTION", ""))
         settled = program(job, time.sleep)
+        tell(other_backend_remarks(run_tool, job.backend))
     except KernelRefused as refusal:
         click.echo(f"tortie: {refusal}{_root_hint()}", err=True)
         context.exit(EXIT_REFUSED)
@@ -220,6 +221,25 @@ def program(job: Job, sleep: Callable[[float], None]) -> Settled:
         return plan(wanted, held, CALICO)
 
     return settle(_Seen(job.tables, job.held), planner, sleep)
+
+
+def other_backend_remarks(run: Feed, backend: Backend) -> list[str]:
+    """A remark for each family of which the other back-end holds chains of ours too, where they act as well."""
+    from tortie.kernel.tables import STEMS
+    from tortie.netfilter.hook import Backend
+
+    other = Backend.LEGACY if backend is Backend.NFT else Backend.NFT
+    found = []
+    for family, stem in STEMS.items():
+        listed = run(["cat", f"/proc/net/{stem.removesuffix('tables')}_tables_names"])
+        if other is Backend.LEGACY and not listed.out.strip():
+            continue  # listing a legacy table would make it
+        if b"\n:cali-" in run([f"{stem}-{other.value}-save"]).out:
+            found.append(
+                f"IPv{family.value}: the {other.value} back-end holds chains of ours too, and both act on every packet; "
+                f"`tortie flush --backend {other.value}` removes them"
+            )
+    return found
 
 
 def _write(job: Job, settled: Settled, *, as_json: bool) -> None:
