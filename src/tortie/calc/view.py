@@ -10,11 +10,12 @@ of its interfaces, is no part of the view, and neither are the messages for poli
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from tortie.calc.member_set import MemberSet
 from tortie.net.address import Address, IPFamily, Prefix
 
 ALL_INTERFACES = "*"
@@ -196,9 +197,11 @@ class NetSet:
     """The set of a selector: the networks of everything that it selects, both families together."""
 
     id: str
-    members: frozenset[Prefix] = frozenset()
+    members: Set[Prefix] = frozenset()
 
     def __post_init__(self) -> None:
+        if isinstance(self.members, MemberSet):
+            return  # made of members that were looked at one by one (`calc.member`), too many to look at again
         for member in self.members:
             if member.length == 0 or member.network != member:
                 raise ValueError(f"{member} cannot be a member of a set of networks")
@@ -209,7 +212,7 @@ class AddressSet:
     """A set of single addresses; the message type exists, though the original's calculation never sends it."""
 
     id: str
-    members: frozenset[Address] = frozenset()
+    members: Set[Address] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,7 @@ class PortSet:
     """The set of a named port: every address and number that bears the name, both families together."""
 
     id: str
-    members: frozenset[PortMember] = frozenset()
+    members: Set[PortMember] = frozenset()
 
 
 ActiveSet: TypeAlias = NetSet | AddressSet | PortSet

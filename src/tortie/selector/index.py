@@ -79,6 +79,10 @@ class SelectorIndex(Generic[KeyT, ItemT]):
 
     # --- what is asked -------------------------------------------------------------------------------------------
 
+    def __contains__(self, item: object) -> bool:
+        """True for an object that is there."""
+        return item in self._kind_of
+
     def selected_by(self, item: ItemT) -> Iterator[KeyT]:
         """Keys of the selectors that select an object; none for an object that is not there."""
         kind = self._kind_of.get(item)
@@ -100,8 +104,10 @@ class SelectorIndex(Generic[KeyT, ItemT]):
         self._entries[key] = entry
         for place in self._places(entry):
             place.add(entry)
-        for kind in self._candidates(entry):
-            self._select(entry, kind)
+        entry.kinds.update(self._candidates(entry))
+        for kind in entry.kinds:
+            kind.selected_by.add(entry)
+        self._tell(self._started, entry)
 
     def remove_selector(self, key: KeyT) -> None:
         """Takes a selector out; what it selected is told as stopped."""
@@ -115,7 +121,14 @@ class SelectorIndex(Generic[KeyT, ItemT]):
                 _discard(self._filed, clue, entry)
         for kind in entry.kinds:
             kind.selected_by.remove(entry)
-            self._stopped(key, kind.items)
+        self._tell(self._stopped, entry)
+
+    @staticmethod
+    def _tell(told: Callable[[KeyT, Collection[ItemT]], None], entry: _Entry[KeyT, ItemT]) -> None:
+        """Tells of everything that a selector selects, at once."""
+        items = [item for kind in entry.kinds for item in kind.items]
+        if items:
+            told(entry.key, items)
 
     def _places(self, entry: _Entry[KeyT, ItemT]) -> Iterator[set[_Entry[KeyT, ItemT]]]:
         """Everywhere that an entry is to be found."""
@@ -139,11 +152,6 @@ class SelectorIndex(Generic[KeyT, ItemT]):
         if not _is_its_clues(entry.tree):
             own = {kind for kind in own if holds(effective(kind))}
         return own.union(kind for kind in inheriting if holds(effective(kind)))
-
-    def _select(self, entry: _Entry[KeyT, ItemT], kind: _Kind[KeyT, ItemT]) -> None:
-        entry.kinds.add(kind)
-        kind.selected_by.add(entry)
-        self._started(entry.key, kind.items)
 
     def _clues(self, tree: Selector) -> frozenset[_Clue] | None:
         found = _Clues(self._rarity).of(tree, negated=False)
@@ -233,7 +241,9 @@ class SelectorIndex(Generic[KeyT, ItemT]):
             kind.selected_by.remove(entry)
             self._stopped(entry.key, kind.items)
         for entry in after - before:
-            self._select(entry, kind)
+            entry.kinds.add(kind)
+            kind.selected_by.add(entry)
+            self._started(entry.key, kind.items)
 
 
 # --- kinds -------------------------------------------------------------------------------------------------------

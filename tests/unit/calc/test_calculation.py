@@ -1,8 +1,10 @@
-"""What a node is told of a cluster (spec: model 6)."""
+"""What a node is told of a cluster (spec: model 6); the plain calculation that judges the other is held to the same."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 import pytest
 
@@ -19,7 +21,8 @@ from tests.calc_builder import (
     policy,
     workload,
 )
-from tortie.calc.calculation import calculate
+from tests.plain_calculation import calculate_plainly
+from tortie.calc.calculation import calculate as calculate_in_steps
 from tortie.calc.rule import selector_id
 from tortie.calc.tunnel import vtep_mac
 from tortie.calc.view import (
@@ -29,6 +32,7 @@ from tortie.calc.view import (
     HostMetadata,
     IPPool,
     NatMapping,
+    NodeView,
     RuleAction,
     Vtep,
     VxlanRoute,
@@ -43,39 +47,55 @@ DENY = (ActiveRule(RuleAction.DENY),)
 VXLAN = {"VXLANEnabled": "true"}
 
 
-def names(cluster: v1.Cluster) -> list[str]:
-    return [one.name for one in calculate(cluster, HERE).policies]
+Calculate: TypeAlias = Callable[..., NodeView]
+
+
+@pytest.fixture(params=[calculate_in_steps, calculate_plainly], ids=["in steps", "plainly"])
+def calculate(request: pytest.FixtureRequest) -> Calculate:
+    found: Calculate = request.param
+    return found
+
+
+def names(view: NodeView) -> list[str]:
+    return [one.name for one in view.policies]
 
 
 # --- what is active ----------------------------------------------------------------------------------------------
 
 
-def test_nothing_makes_an_empty_view() -> None:
+def test_nothing_makes_an_empty_view(calculate: Calculate) -> None:
     view = calculate(v1.Cluster(), HERE, {"LogPrefix": "x"})
     assert (view.hostname, view.config) == (HERE, {"LogPrefix": "x"})
     assert (view.workloads, view.policies, view.profiles, view.ip_sets, view.pools) == ((), (), (), (), ())
 
 
-def test_only_endpoints_of_the_node_are_in_its_view() -> None:
+def test_only_endpoints_of_the_node_are_in_its_view(calculate: Calculate) -> None:
     view = calculate(v1.Cluster(workloads=(workload("a"), workload("b", node="elsewhere"))), HERE)
     assert only_workload(view).id == WorkloadId("k8s", "ns/a", "eth0")
 
 
-def test_a_policy_for_other_nodes_is_not_active_and_neither_are_its_sets() -> None:
+def test_a_policy_for_other_nodes_is_not_active_and_neither_are_its_sets(calculate: Calculate) -> None:
     there = workload("b", node="elsewhere", labels={"app": "b"})
     view = calculate(v1.Cluster(policies=(policy("p", "app == 'b'", allow_from("has(x)")),), workloads=(there,)), HERE)
     assert (view.policies, view.ip_sets) == ((), ())
 
 
-def test_a_network_set_makes_no_policy_active() -> None:
-    assert names(v1.Cluster(policies=(policy("p", "has(x)"),), network_sets=(network_set("n", "10.0.0.0/8", x="1"),))) == []
+def test_a_network_set_makes_no_policy_active(calculate: Calculate) -> None:
+    assert (
+        names(
+            calculate(
+                v1.Cluster(policies=(policy("p", "has(x)"),), network_sets=(network_set("n", "10.0.0.0/8", x="1"),)), HERE
+            )
+        )
+        == []
+    )
 
 
-def test_a_policy_selects_by_inherited_labels() -> None:
+def test_a_policy_selects_by_inherited_labels(calculate: Calculate) -> None:
     profile = v1.Profile("kns.ns", {"pcns.team": "red"})
     pod = workload("a", profiles=("kns.ns",))
     cluster = v1.Cluster(policies=(policy("p", "pcns.team == 'red'"),), profiles=(profile,), workloads=(pod,))
-    assert names(cluster) == ["p"]
+    assert names(calculate(cluster, HERE)) == ["p"]
 
 
 @pytest.mark.parametrize(
@@ -83,44 +103,46 @@ def test_a_policy_selects_by_inherited_labels() -> None:
     [({"k": "own"}, ("one", "two"), "own"), ({}, ("one", "two"), "1"), ({}, ("two", "one"), "2"), ({}, ("no", "one"), "1")],
     ids=["its own goes first", "the first profile", "in the endpoint's order", "a profile that is missing gives none"],
 )
-def test_which_of_several_labels_counts(own: dict[str, str], profiles: tuple[str, ...], value: str) -> None:
+def test_which_of_several_labels_counts(
+    calculate: Calculate, own: dict[str, str], profiles: tuple[str, ...], value: str
+) -> None:
     cluster = v1.Cluster(
         policies=tuple(policy(f"is-{one}", f"k == '{one}'") for one in ("own", "1", "2")),
         profiles=(v1.Profile("one", {"k": "1"}), v1.Profile("two", {"k": "2"})),
         workloads=(workload("a", labels=own, profiles=profiles),),
     )
-    assert names(cluster) == [f"is-{value}"]
+    assert names(calculate(cluster, HERE)) == [f"is-{value}"]
 
 
-def test_profiles_are_active_when_an_endpoint_of_the_node_lists_them() -> None:
+def test_profiles_are_active_when_an_endpoint_of_the_node_lists_them(calculate: Calculate) -> None:
     profile = v1.Profile("b", inbound=(v1.Rule("allow"),))
     cluster = v1.Cluster(profiles=(profile, v1.Profile("unused")), workloads=(workload("a", profiles=("b",)),))
     assert calculate(cluster, HERE).profiles == (ActiveProfile("b", (ActiveRule(),), ()),)
 
 
-def test_a_profile_that_is_missing_denies_everything() -> None:
+def test_a_profile_that_is_missing_denies_everything(calculate: Calculate) -> None:
     view = calculate(v1.Cluster(workloads=(workload("a", profiles=("none",)),)), HERE)
     assert view.profiles == (ActiveProfile("none", DENY, DENY),)
 
 
-def test_a_profile_with_a_wrong_rule_denies_everything_and_keeps_its_labels() -> None:
+def test_a_profile_with_a_wrong_rule_denies_everything_and_keeps_its_labels(calculate: Calculate) -> None:
     profile = v1.Profile("b", {"k": "v"}, outbound=(v1.Rule("allow", protocol=0),))
     cluster = v1.Cluster(
         policies=(policy("p", "k == 'v'"),), profiles=(profile,), workloads=(workload("a", profiles=("b",)),)
     )
     assert calculate(cluster, HERE).profiles == (ActiveProfile("b", DENY, DENY),)
-    assert names(cluster) == ["p"]
+    assert names(calculate(cluster, HERE)) == ["p"]
 
 
-def test_a_policy_with_one_wrong_rule_is_left_out_whole() -> None:
+def test_a_policy_with_one_wrong_rule_is_left_out_whole(calculate: Calculate) -> None:
     wrong = policy("p", "all()", v1.Rule("allow"), v1.Rule("allow", protocol="tpc"))
-    assert names(v1.Cluster(policies=(wrong, policy("q")), workloads=(workload("a"),))) == ["q"]
+    assert names(calculate(v1.Cluster(policies=(wrong, policy("q")), workloads=(workload("a"),)), HERE)) == ["q"]
 
 
 # --- order and tiers ---------------------------------------------------------------------------------------------
 
 
-def test_policies_are_in_order_and_then_by_name() -> None:
+def test_policies_are_in_order_and_then_by_name(calculate: Calculate) -> None:
     given = (
         policy("z", order=1), policy("default.x"), policy("ns/b"), policy("ns/a", order=1.5), policy("b", order=1),
         policy("A"),
@@ -130,7 +152,7 @@ def test_policies_are_in_order_and_then_by_name() -> None:
     assert only_workload(view).tiers == (EndpointTier(expected, expected),)
 
 
-def test_a_policy_is_in_the_directions_that_it_is_for() -> None:
+def test_a_policy_is_in_the_directions_that_it_is_for(calculate: Calculate) -> None:
     given = (policy("in", egress=False), policy("out", ingress=False), policy("two"))
     view = calculate(v1.Cluster(policies=given, workloads=(workload("a"),)), HERE)
     assert only_workload(view).tiers == (EndpointTier(("in", "two"), ("out", "two")),)
@@ -145,7 +167,7 @@ HOST_POLICIES = (
 )
 
 
-def test_a_host_endpoint_has_four_tiers() -> None:
+def test_a_host_endpoint_has_four_tiers(calculate: Calculate) -> None:
     view = calculate(v1.Cluster(policies=HOST_POLICIES, host_endpoints=(host_endpoint("eth0"),)), HERE)
     found = only_host_endpoint(view)
     assert found.tiers == (EndpointTier(("1-normal", "2-forward"), ("1-normal", "2-forward")),)
@@ -155,13 +177,13 @@ def test_a_host_endpoint_has_four_tiers() -> None:
     assert found.pre_dnat_tiers == (EndpointTier(("4-pre-dnat",), ()),)
 
 
-def test_a_workload_has_the_normal_tier_only() -> None:
+def test_a_workload_has_the_normal_tier_only(calculate: Calculate) -> None:
     view = calculate(v1.Cluster(policies=HOST_POLICIES, workloads=(workload("a"),)), HERE)
     assert only_workload(view).tiers == (EndpointTier(("1-normal", "2-forward"), ("1-normal", "2-forward")),)
     assert len(view.policies) == 5
 
 
-def test_a_tier_without_policies_is_left_out() -> None:
+def test_a_tier_without_policies_is_left_out(calculate: Calculate) -> None:
     egress_pre_dnat = policy("p", pre_dnat=True, ingress=False)
     view = calculate(v1.Cluster(policies=(egress_pre_dnat,), host_endpoints=(host_endpoint("eth0"),)), HERE)
     found = only_host_endpoint(view)
@@ -169,7 +191,7 @@ def test_a_tier_without_policies_is_left_out() -> None:
     assert [one.name for one in view.policies] == ["p"]
 
 
-def test_what_else_an_endpoint_says_is_passed_on() -> None:
+def test_what_else_an_endpoint_says_is_passed_on(calculate: Calculate) -> None:
     pod = workload(
         "a",
         "10.0.0.1 fd00::1",
@@ -183,7 +205,7 @@ def test_what_else_an_endpoint_says_is_passed_on() -> None:
     assert found.nats == (NatMapping(parse_address("192.0.2.1"), parse_address("10.0.0.1")),)
 
 
-def test_a_host_endpoint_may_be_told_by_addresses_alone() -> None:
+def test_a_host_endpoint_may_be_told_by_addresses_alone(calculate: Calculate) -> None:
     view = calculate(v1.Cluster(host_endpoints=(host_endpoint("h", "10.1.0.1", interface=""),)), HERE)
     assert only_host_endpoint(view).interface == ""
     assert only_host_endpoint(view).expected_addresses == (parse_address("10.1.0.1"),)
@@ -217,7 +239,7 @@ def cluster_of_sets(*rules: v1.Rule) -> v1.Cluster:
     ],
     ids=["a workload", "elsewhere, by an inherited label", "a host endpoint", "a network set", "one of two", "nothing"],
 )
-def test_members_of_a_selectors_set(selector: str, expected: list[str]) -> None:
+def test_members_of_a_selectors_set(calculate: Calculate, selector: str, expected: list[str]) -> None:
     view = calculate(cluster_of_sets(allow_from(selector)), HERE)
     assert members(view) == {selector_id(parse_selector(selector)): expected}
 
@@ -238,23 +260,23 @@ def test_members_of_a_selectors_set(selector: str, expected: list[str]) -> None:
     ],
     ids=["tcp", "udp", "of what a selector selects", "a name that nobody has"],
 )  # fmt: skip
-def test_members_of_a_named_ports_set(port: v1.Rule, expected: list[str]) -> None:
+def test_members_of_a_named_ports_set(calculate: Calculate, port: v1.Rule, expected: list[str]) -> None:
     assert named_port_members(calculate(cluster_of_sets(port), HERE)) == expected
 
 
-def test_an_address_that_two_have_is_a_member_once() -> None:
+def test_an_address_that_two_have_is_a_member_once(calculate: Calculate) -> None:
     twins = (workload("a", "10.0.0.1"), workload("b", "10.0.0.1"))
     view = calculate(v1.Cluster(policies=(policy("p", "all()", allow_from("all()")),), workloads=twins), HERE)
     assert members(view) == {ALL_ID: ["10.0.0.1/32"]}
 
 
-def test_rules_with_one_selector_share_its_set_whatever_its_text() -> None:
+def test_rules_with_one_selector_share_its_set_whatever_its_text(calculate: Calculate) -> None:
     view = calculate(cluster_of_sets(allow_from("has( app )"), allow_from("(has(app))")), HERE)
     assert len(view.ip_sets) == 1
     assert [rule.source.ip_sets for rule in view.policies[0].inbound] == [(view.ip_sets[0].id,)] * 2
 
 
-def test_sets_of_profiles_rules_and_of_both_directions_are_active() -> None:
+def test_sets_of_profiles_rules_and_of_both_directions_are_active(calculate: Calculate) -> None:
     profile = v1.Profile("prof", outbound=(allow_from("has(out)"),))
     rules = policy("p", "all()", allow_from("has(in)"), outbound=(allow_from("has(two)"),), egress=False)
     cluster = v1.Cluster(policies=(rules,), profiles=(profile,), workloads=(workload("a", profiles=("prof",)),))
@@ -265,7 +287,7 @@ def test_sets_of_profiles_rules_and_of_both_directions_are_active() -> None:
 # --- what counts as not there ------------------------------------------------------------------------------------
 
 
-def test_an_endpoint_that_cannot_be_enforced_is_neither_there_nor_a_member() -> None:
+def test_an_endpoint_that_cannot_be_enforced_is_neither_there_nor_a_member(calculate: Calculate) -> None:
     broken = replace(workload("a", labels={"app": "x"}), interface="")
     cluster = v1.Cluster(policies=(policy("p", "all()", allow_from("has(app)")),), workloads=(broken, workload("b")))
     view = calculate(cluster, HERE)
@@ -276,7 +298,7 @@ def test_an_endpoint_that_cannot_be_enforced_is_neither_there_nor_a_member() -> 
 # --- pools, hosts, tunnels ---------------------------------------------------------------------------------------
 
 
-def test_every_pool_is_passed_on() -> None:
+def test_every_pool_is_passed_on(calculate: Calculate) -> None:
     pools = (v1.Pool(parse_prefix("10.2.0.0/16"), masquerade=True), v1.Pool(parse_prefix("10.1.0.0/16"), ipam=False))
     assert calculate(v1.Cluster(pools=pools), HERE).pools == (
         IPPool(parse_prefix("10.1.0.0/16")),
@@ -291,12 +313,12 @@ HOSTS = (
 )  # fmt: skip
 
 
-def test_every_host_with_an_address_is_passed_on() -> None:
+def test_every_host_with_an_address_is_passed_on(calculate: Calculate) -> None:
     found = calculate(v1.Cluster(hosts=HOSTS), HERE).hosts
     assert found == (HostMetadata(HERE, A1), HostMetadata("plain", A2), HostMetadata("there", A2))
 
 
-def test_tunnel_endpoints_are_those_of_hosts_with_both_addresses() -> None:
+def test_tunnel_endpoints_are_those_of_hosts_with_both_addresses(calculate: Calculate) -> None:
     assert calculate(v1.Cluster(hosts=HOSTS), HERE, VXLAN).vteps == (
         Vtep(HERE, vtep_mac(HERE), T1, A1),
         Vtep("there", vtep_mac("there"), T2, A2),
@@ -338,7 +360,9 @@ def route(destination: str) -> VxlanRoute:
         "a block of just the borrowed address",
     ],
 )
-def test_routes_through_the_tunnel(blocks: tuple[v1.Block, ...], expected: tuple[VxlanRoute, ...]) -> None:
+def test_routes_through_the_tunnel(
+    calculate: Calculate, blocks: tuple[v1.Block, ...], expected: tuple[VxlanRoute, ...]
+) -> None:
     pools = (v1.Pool(parse_prefix("10.0.0.0/16"), vxlan_mode="always"), v1.Pool(parse_prefix("10.1.0.0/16")))
     cluster = v1.Cluster(hosts=HOSTS, pools=pools, blocks=blocks)
     assert calculate(cluster, HERE, VXLAN).vxlan_routes == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.calc_builder import host_endpoint, network_set, workload
-from tortie.calc.member import candidate_networks, port_members
+from tortie.calc.member import Candidate, candidate_of, members_of
 from tortie.model import v1
 from tortie.selector.tree import All
 
@@ -22,7 +22,7 @@ from tortie.selector.tree import All
     ids=["workload", "host endpoint", "host endpoint by interface", "network set", "everything of IPv6"],
 )
 def test_networks(value: v1.Workload | v1.HostEndpoint | v1.NetworkSet, expected: str) -> None:
-    assert " ".join(map(str, candidate_networks(value))) == expected
+    assert " ".join(map(str, members_of(candidate_of(value), None))) == expected
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,13 @@ def test_networks(value: v1.Workload | v1.HostEndpoint | v1.NetworkSet, expected
 )
 def test_named_ports(value: v1.Workload | v1.HostEndpoint | v1.NetworkSet, expected: list[str]) -> None:
     port = v1.NamedPort(All(), "tcp", "http")
-    assert [f"{member.address} {member.port}" for member in port_members(value, port)] == expected
+    assert [f"{member.address} {member.port}" for member in members_of(candidate_of(value), port)] == expected
+
+
+def test_a_candidate_becomes_like_another_and_stays_itself() -> None:
+    one, other = candidate_of(workload("a", "10.0.0.1")), candidate_of(workload("b", "10.0.0.2", ports="http:tcp:80"))
+    assert not one.has_the_same(other)
+    one.take(other)
+    assert one.has_the_same(other)
+    assert one is not other
+    assert not one.has_the_same(Candidate(other.networks))
