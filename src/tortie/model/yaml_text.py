@@ -48,7 +48,7 @@ def parse_yaml(text: str) -> Iterator[YamlDocument]:
     try:
         loader = yaml.CSafeLoader(text)
     except yaml.YAMLError as error:
-        raise _refusal(error) from None
+        raise _refusal(error, text) from None
     builder = _Builder(loader, len(text))
     try:
         while True:
@@ -58,7 +58,7 @@ def parse_yaml(text: str) -> Iterator[YamlDocument]:
             if document.root.data is not None:
                 yield document
     except yaml.YAMLError as error:
-        raise _refusal(error) from None
+        raise _refusal(error, text) from None
     finally:
         loader.dispose()
 
@@ -135,10 +135,12 @@ def _skip(loader: Any, event: Any) -> None:
         event = loader.get_event()
 
 
-def _refusal(error: yaml.YAMLError) -> InvalidInput:
+def _refusal(error: yaml.YAMLError, text: str) -> InvalidInput:
+    """What libyaml complains of; the end of the text counts as its last line."""
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    return InvalidInput(f"not YAML: {problem}", line=None if mark is None else mark.line + 1)
+    line = None if mark is None else min(mark.line + 1, max(1, len(text.splitlines())))
+    return InvalidInput(f"not YAML: {problem}", line=line)
 
 
 # --- building ----------------------------------------------------------------------------------------------------

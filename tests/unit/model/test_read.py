@@ -192,7 +192,7 @@ def test_a_pool_that_was_refused_refuses_no_other() -> None:
 def test_what_is_good_is_kept_when_reading_goes_on() -> None:
     resources = _read(POLICY.replace("Allow", "Alow"), SET, "a: [", POLICY, keep_going=True)
     assert {str(key) for key in resources.origins} == {"GlobalNetworkSet(s)", "GlobalNetworkPolicy(a)"}
-    assert [(problem.source, problem.line) for problem in resources.problems] == [("f0.yaml", 9), ("f2.yaml", 2)]
+    assert [(problem.source, problem.line) for problem in resources.problems] == [("f0.yaml", 9), ("f2.yaml", 1)]
 
 
 def test_objects_that_say_nothing_to_calico_are_passed_over_with_a_remark() -> None:
