@@ -32,7 +32,7 @@ from tortie.reference.decision import (
 )
 from tortie.reference.enforcement import forward_policy, is_vxlan, normal_policy, pre_dnat_policy, untracked_policy
 from tortie.reference.flow import LOOPBACK, Flow, Tracking
-from tortie.reference.site import Interfaces, NotKnown, Site, site_of
+from tortie.reference.site import LINK_LOCAL, Interfaces, NotKnown, Site, site_of
 
 NEIGHBOUR_DISCOVERY = frozenset((130, 131, 132, 133, 135, 136))
 """ICMPv6 that workloads may always send to their host: multicast listeners, router and neighbour discovery."""
@@ -54,7 +54,11 @@ def decide(
     given. What is missing for a decision makes it `UNKNOWN`, and the decision says what it is.
     """
     config = read_configuration(resources, node) if configuration is None else configuration
-    site = site_of(resources, node, config, interfaces)
+    return decide_at(site_of(resources, node, config, interfaces), flow)
+
+
+def decide_at(site: Site, flow: Flow) -> Decision:
+    """Decides a packet at a node that is looked at already."""
     findings = []
     try:
         for finding in _way(site, flow):
@@ -99,8 +103,7 @@ def _arriving(site: Site, flow: Flow, enters: str) -> Iterator[Finding]:
         if finding is not None:
             yield finding
             accepted = finding.says is Says.ALLOW
-    if flow.tracking is not Tracking.UNTRACKED:
-        flow = site.translated(flow)
+    flow = _translated(site, flow)
     if flow.leaves is None:
         yield from _to_the_node(site, flow, enters, accepted)
     else:
@@ -108,17 +111,22 @@ def _arriving(site: Site, flow: Flow, enters: str) -> Iterator[Finding]:
 
 
 def _untracked(flow: Flow) -> Flow:
-    """The flow without a connection; NAT is a matter of connections, so its destination stays as it is."""
-    if flow.is_translated:
-        raise NotKnown("untracked policy lets it through, so that it is not translated: where would it go then?")
     return replace(flow, tracking=Tracking.UNTRACKED)
+
+
+def _translated(site: Site, flow: Flow) -> Flow:
+    """The flow behind the node's NAT, which is a matter of connections: what has none keeps its destination."""
+    if flow.tracking not in (Tracking.INVALID, Tracking.UNTRACKED):
+        return site.translated(flow)
+    if flow.is_translated:
+        raise NotKnown(f"it is {flow.tracking.value}, so that it is not translated: where would it go then?")
+    return flow
 
 
 def _check_source(site: Site, flow: Flow, enters: str) -> Iterator[Finding]:
     workload = site.workload_at(enters)
-    if not site.is_own_source(workload, flow.source):
-        reason = UnknownInterface(enters) if workload is None else ForeignSource(flow.source, enters)
-        yield Finding(Stage.SOURCE, Says.DENY, reason)
+    if workload is not None and not site.is_own_source(workload, flow.source):
+        yield Finding(Stage.SOURCE, Says.DENY, ForeignSource(flow.source, enters))
 
 
 def _to_the_node(site: Site, flow: Flow, enters: str, accepted: bool) -> Iterator[Finding]:
@@ -134,6 +142,8 @@ def _to_the_node(site: Site, flow: Flow, enters: str, accepted: bool) -> Iterato
 def _workload_to_host(site: Site, flow: Flow, enters: str) -> Iterator[Finding]:
     """A workload that speaks to its host needs its own policy's leave, and the configuration's."""
     if flow.family is IPFamily.V6 and flow.is_icmp and flow.icmp_type in NEIGHBOUR_DISCOVERY:
+        if site.workload_at(enters) is None and not LINK_LOCAL.contains(flow.source.value):
+            raise NotKnown(f"no workload endpoint is known at {enters}: is {flow.source} routed there?")
         yield Finding(Stage.TO_HOST, Says.ALLOW, NeighbourDiscovery(flow.icmp_type))
         return
     if site.configuration.openstack:
@@ -178,14 +188,11 @@ def _workload_policy(site: Site, flow: Flow, interface: str, direction: Directio
 
 
 def _made_here(site: Site, flow: Flow) -> Iterator[Finding]:
-    """Untracked policy; then the node's NAT; then the policy of the endpoint where it leaves.
+    """Untracked policy; then the node's NAT; then the policy of the endpoint where it looks to leave.
 
     The node reaches its own workloads whatever policy says. What it says to itself comes back in by the loopback.
     """
-    assert flow.leaves is not None
-    leaves = flow.leaves
-    translated = site.translated(flow)
-    _refuse_rerouted(site, flow, translated)
+    leaves = _looks_to_leave(site, flow)
     accepted = False
     endpoint = site.host_endpoint_at(leaves)
     if endpoint is not None:
@@ -193,7 +200,7 @@ def _made_here(site: Site, flow: Flow) -> Iterator[Finding]:
         if finding is not None:
             yield finding
             accepted = finding.says is Says.ALLOW
-    flow = _untracked(flow) if accepted else translated
+    flow = _translated(site, _untracked(flow) if accepted else flow)
     if not accepted:
         if site.configuration.is_workload_interface(leaves):
             yield Finding(Stage.NODE, Says.ALLOW, HostToWorkload())
@@ -201,18 +208,22 @@ def _made_here(site: Site, flow: Flow) -> Iterator[Finding]:
             yield tunnel
         elif endpoint is not None:
             yield normal_policy(site, endpoint, Direction.EGRESS, flow)
-    if leaves == LOOPBACK:
+    if flow.leaves == LOOPBACK:
         yield from _arriving(site, replace(flow, enters=LOOPBACK, leaves=None), LOOPBACK)
 
 
-def _refuse_rerouted(site: Site, flow: Flow, translated: Flow) -> None:
-    """Untracked policy sees a packet where it would have left had its destination not been translated."""
-    if translated.destination == flow.destination:
-        return
-    for endpoint in site.host_endpoints():
-        for direction in Direction:
-            if site.policies(endpoint, Stage.UNTRACKED, direction):
-                raise NotKnown("untracked policy sees it where it would leave untranslated, and that is not known")
+def _looks_to_leave(site: Site, flow: Flow) -> str:
+    """Where policy takes a packet of the node's own to leave: where its destination is reached as it was before NAT.
+
+    When the translated destination is reached elsewhere the packet is routed again, but the rules of OUTPUT, those behind
+    NAT among them, are still told of the device that it first had (spec: netfilter 2.4).
+    """
+    assert flow.leaves is not None
+    if flow.looks_to_leave is not None:
+        return flow.looks_to_leave
+    if site.translated(flow).destination != flow.destination and site.host_endpoints():
+        raise NotKnown(f"it is translated: by which interface would {flow.destination} itself be reached?")
+    return flow.leaves
 
 
 # --- tunnels -----------------------------------------------------------------------------------------------------

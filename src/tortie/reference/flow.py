@@ -16,7 +16,10 @@ LOOPBACK = "lo"
 
 
 class Tracking(Enum):
-    """What connection tracking makes of a packet; UNTRACKED is one that untracked policy has let through."""
+    """What connection tracking makes of a packet; UNTRACKED is what it passes over.
+
+    That is what untracked policy has let through, and IPv6's neighbour discovery.
+    """
 
     NEW = "new"
     ESTABLISHED = "established"
@@ -30,7 +33,9 @@ class Flow:
 
     `translated` and `translated_port` are the destination behind the node's NAT, where they differ: what is written in
     rules that are not Calico's, such as those of Kubernetes services, only the asker can know. Floating addresses of
-    Calico's own are found in the resources. `vni` is that of a VXLAN packet. Ports are 0 where there are none.
+    Calico's own are found in the resources. `looks_to_leave` matters for what the node makes itself and then translates:
+    the interface by which the untranslated destination is reached. `vni` is that of a VXLAN packet. Ports are 0 where
+    there are none.
     """
 
     source: Address
@@ -44,6 +49,7 @@ class Flow:
     leaves: str | None = None
     translated: Address | None = None
     translated_port: int | None = None
+    looks_to_leave: str | None = None
     tracking: Tracking = Tracking.NEW
     vni: int | None = None
 
@@ -85,8 +91,12 @@ class Flow:
         states begin a connection with it, TCP, SCTP, DCCP and ICMP have none that begins so.
         """
         asked = self.behind_translation()
+        enters, leaves = self.leaves, self.enters
+        if enters == LOOPBACK:
+            enters, leaves = None, LOOPBACK
         stateful = self.is_icmp or self.protocol in (TCP, SCTP, DCCP)
         stray = Tracking.INVALID if stateful else Tracking.NEW
+        is_known = not untracked and self.tracking in (Tracking.NEW, Tracking.ESTABLISHED)
         return Flow(
             source=asked.destination,
             destination=asked.source,
@@ -95,9 +105,9 @@ class Flow:
             destination_port=asked.source_port,
             icmp_type=_ANSWERS.get(self.icmp_type, self.icmp_type) if self.is_icmp else 0,
             icmp_code=self.icmp_code,
-            enters=self.leaves,
-            leaves=self.enters,
-            tracking=stray if untracked else Tracking.ESTABLISHED,
+            enters=enters,
+            leaves=leaves,
+            tracking=Tracking.ESTABLISHED if is_known else stray,
             vni=self.vni,
         )
 

@@ -45,17 +45,16 @@ class Site:
     # --- endpoints -----------------------------------------------------------------------------------------------
 
     def workload_at(self, interface: str) -> WorkloadEndpoint | None:
-        """The workload of an interface; of several, as no cluster should have, the one with the lowest identity."""
-        here = [workload for workload in self.workloads() if workload.spec.interface_name == interface]
-        return min(here, key=_identity, default=None)
+        """The workload of an interface."""
+        return next((workload for workload in self.workloads() if workload.spec.interface_name == interface), None)
 
     def workloads(self) -> list[WorkloadEndpoint]:
-        """The node's workloads that have an address."""
-        return [
-            workload
-            for workload in self.resources.of(WorkloadEndpoint)
-            if workload.spec.node == self.node and is_ready(workload)
-        ]
+        """The node's workloads that have an address: of several on one interface only that with the lowest identity."""
+        found: dict[str, WorkloadEndpoint] = {}
+        for workload in sorted(self.resources.of(WorkloadEndpoint), key=_identity):
+            if workload.spec.node == self.node and is_ready(workload):
+                found.setdefault(workload.spec.interface_name, workload)
+        return list(found.values())
 
     def host_endpoint_at(self, interface: str) -> HostEndpoint | None:
         """The host endpoint of an interface; raises `NotKnown` when addresses decide that nobody has told."""

@@ -1,0 +1,153 @@
+"""Whether reference and simulator agree about a drawn cluster: one reads the resources, the other the rendered rules.
+
+`examine` walks packets through node-1 as it is rendered and asks the reference about each, and about the answer to each.
+What the reference says that it cannot tell is not compared, but counted. A disagreement comes with the cluster made as
+small as leaving out objects, fields and rules one by one makes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from tests.cluster_node import INTERFACES, ClusterNode, cluster_node
+from tests.kernel.generate.draw import Draw
+from tests.strategies.cluster_object import NOBODY, NODE, POD, WORKLOADS, Object, draw_cluster, read_cluster
+from tests.strategies.cluster_packet import SERVICE_BACKEND, Sent, draw_packet
+from tortie.model.read import Resources
+from tortie.net.address import Address, IPFamily
+from tortie.net.error import InvalidInput
+from tortie.reference.conversation import decide_conversation
+from tortie.reference.decision import Decision, Verdict
+from tortie.simulator.flow import walk_flow
+from tortie.simulator.trace import Verdict as Walked
+from tortie.simulator.trace import Walk
+from tortie.simulator.walk import Arrival
+
+ATTEMPTS = 24
+"""How many packets are drawn for a cluster; some cannot be sent."""
+_MOST_TRIALS = 500
+
+
+@dataclass
+class Tally:
+    """What was compared: verdicts, and how often each reason came up."""
+
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    answers: Counter[Verdict] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def count(self, decision: Decision, into: Counter[Verdict]) -> None:
+        into[decision.verdict] += 1
+        self.reasons.update((one.stage.name, one.says.name, type(one.reason).__name__) for one in decision.findings)
+
+
+def examine(seed: str, tally: Tally) -> str | None:
+    """What the two disagree about in the cluster of a seed, in words, or None."""
+    draw = Draw(seed)
+    objects = draw_cluster(draw)
+    resources = read_cluster(objects)
+    node = _node(resources)
+    for _ in range(ATTEMPTS):
+        sent = draw_packet(draw, node.routes)
+        if sent is not None and (found := _compare(resources, node, sent, tally)) is not None:
+            small = _shrink(objects, partial(_disagrees, sent, node.routes))
+            return f"seed {seed!r}: {found}\n{json.dumps(small, indent=1)}"
+    return None
+
+
+def first_disagreement(seeds: Iterator[str] | Sequence[str], tally: Tally) -> str | None:
+    """The first disagreement among the clusters of these seeds."""
+    return next((found for seed in seeds if (found := examine(seed, tally)) is not None), None)
+
+
+def _node(resources: Resources) -> ClusterNode:
+    return cluster_node(
+        resources,
+        NODE,
+        interfaces=[who.interface for who in (*WORKLOADS.values(), POD, NOBODY)],
+        more_routes={NOBODY.address(family): NOBODY.interface for family in IPFamily},
+        service={family: (SERVICE_BACKEND[0].address(family), SERVICE_BACKEND[1]) for family in IPFamily},
+    )
+
+
+def _compare(resources: Resources, node: ClusterNode, sent: Sent, tally: Tally) -> str | None:
+    decided = decide_conversation(resources, NODE, sent.flow, interfaces=INTERFACES)
+    walked = walk_flow(node.node, Arrival(sent.packet, in_iface=sent.flow.enters), keep_steps=False)
+    tally.count(decided.first, tally.verdicts)
+    if not _agree(decided.first, walked.first):
+        return f"{sent.flow}\n  reference: {decided.first}\n  simulator: {_words(walked.first)}"
+    if decided.answer is None or walked.reply is None:
+        return None
+    tally.count(decided.answer, tally.answers)
+    if not _agree(decided.answer, walked.reply):
+        return f"answer to {sent.flow}\n  reference: {decided.answer}\n  simulator: {_words(walked.reply)}"
+    return None
+
+
+def _agree(decision: Decision, walk: Walk) -> bool:
+    if decision.verdict is Verdict.UNKNOWN:
+        return True
+    return walk.verdict is (Walked.ACCEPT if decision.verdict is Verdict.ALLOWED else Walked.DROP)
+
+
+def _words(walk: Walk) -> str:
+    return f"{walk.verdict.value}, {walk.outcomes[0].decided_by}"
+
+
+def _disagrees(sent: Sent, routes: Mapping[Address, str], objects: list[Object]) -> bool:
+    """True when they still disagree, about a packet that still comes and goes where it did."""
+    try:
+        resources = read_cluster(objects)
+    except InvalidInput:
+        return False
+    node = _node(resources)
+    ends = (sent.flow.source, sent.flow.destination, sent.flow.translated)
+    if any(end is not None and node.routes.get(end) != routes.get(end) for end in ends):
+        return False
+    return _compare(resources, node, sent, Tally()) is not None
+
+
+# --- making a cluster small --------------------------------------------------------------------------------------
+
+
+def _shrink(objects: list[Object], still: Callable[[list[Object]], bool]) -> list[Object]:
+    """The cluster without everything that is not needed for the disagreement."""
+    trials = 0
+    shrunk = True
+    while shrunk:
+        shrunk = False
+        for path in list(_places(objects)):
+            smaller = _without(objects, path)
+            trials += 1
+            if trials > _MOST_TRIALS:
+                return objects
+            if smaller is not None and still(smaller):
+                objects, shrunk = smaller, True
+    return objects
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place of a tree of plain data, outer ones first, later ones first."""
+    inner = reversed(list(enumerate(value))) if isinstance(value, list) else ()
+    inner = value.items() if isinstance(value, dict) else inner
+    for key, below in inner:
+        yield (*path, key)
+        yield from _places(below, (*path, key))
+
+
+def _without(objects: list[Object], path: tuple[Any, ...]) -> list[Object] | None:
+    """A copy without what is at a place; None if there is nothing any more."""
+    copy: list[Object] = json.loads(json.dumps(objects))
+    at: Any = copy
+    try:
+        for key in path[:-1]:
+            at = at[key]
+        del at[path[-1]]
+    except (KeyError, IndexError):
+        return None
+    return copy
