@@ -4,7 +4,7 @@
 
 A `Calculation` is told what is; `flush` works out what follows and says what became different; `view` is the result. What
 follows depends on what is and on nothing else: not on the order in which it was told, not on what was told twice or taken
-back (tests/unit/calc/test_state_sequence.py). An update touches only what depends on it:
+back (tests/scenario/test_state_sequence.py). An update touches only what depends on it:
 
 | Module | Keeps |
 |---|---|

@@ -22,6 +22,7 @@ from tests.calc_builder import (
     workload,
 )
 from tests.plain_calculation import calculate_plainly
+from tortie.calc.calculation import Calculation
 from tortie.calc.calculation import calculate as calculate_in_steps
 from tortie.calc.rule import selector_id
 from tortie.calc.tunnel import vtep_mac
@@ -39,6 +40,8 @@ from tortie.calc.view import (
     WorkloadId,
 )
 from tortie.model import v1
+from tortie.model.read import Key, Resources, key_of, parse_resources
+from tortie.model.resource_conversion import resources_to_v1
 from tortie.net.address import parse_address, parse_prefix
 from tortie.selector.parse import parse_selector
 
@@ -368,3 +371,115 @@ def test_routes_through_the_tunnel(
     assert calculate(cluster, HERE, VXLAN).vxlan_routes == expected
     off = calculate(cluster, HERE)
     assert (off.vteps, off.vxlan_routes) == ((), ())
+
+
+# --- resources, one at a time ------------------------------------------------------------------------------------
+
+RESOURCES = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: eth0, labels: {pcns.team: red, role: host}}
+spec: {node: here, interfaceName: eth0, profiles: [base]}
+---
+apiVersion: projectcalico.org/v3
+kind: Profile
+metadata: {name: base}
+spec: {labelsToApply: {zone: a}}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: hosts}
+spec: {selector: zone == 'a', ingress: [{action: Allow, source: {selector: role == 'set'}}]}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkSet
+metadata: {name: set, labels: {role: set}}
+spec: {nets: [10.0.0.0/8]}
+---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: pool}
+spec: {cidr: 10.1.0.0/16, natOutgoing: true}
+---
+apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: here}
+spec: {bgp: {ipv4Address: 172.16.0.1/24}}
+---
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec: {logSeverityScreen: Debug}
+"""
+
+
+def read(text: str) -> Resources:
+    return parse_resources([("test.yaml", text)])
+
+
+def told(calculation: Calculation, resources: Resources) -> Calculation:
+    for resource in resources:
+        calculation.update(key_of(resource), resource)
+    return calculation
+
+
+def test_resources_one_at_a_time_give_what_they_give_together() -> None:
+    resources = read(RESOURCES)
+    calculation = told(Calculation(HERE), resources)
+    changes = calculation.flush()
+    assert calculation.view() == calculate_plainly(resources_to_v1(resources), HERE)
+    assert only_host_endpoint(calculation.view()).tiers == (EndpointTier(("default.hosts",), ()),)
+    assert (changes.policies, changes.hosts, changes.pools) == ({"default.hosts"}, {HERE}, {parse_prefix("10.1.0.0/16")})
+
+
+def test_nothing_is_left_of_resources_that_are_gone() -> None:
+    resources = read(RESOURCES)
+    calculation = told(Calculation(HERE), resources)
+    calculation.flush()
+    for resource in resources:
+        calculation.update(key_of(resource), None)
+    calculation.flush()
+    assert calculation.view() == NodeView(HERE)
+
+
+def test_a_view_is_that_of_the_last_flush() -> None:
+    calculation = told(Calculation(HERE), read(RESOURCES))
+    assert calculation.view() == NodeView(HERE)
+
+
+def test_felix_exact_takes_resources_for_what_felix_takes_them() -> None:
+    by_posing = "{selector: pcns.team == 'red'}"
+    text = RESOURCES.replace("{selector: zone == 'a', ", by_posing[:-1] + ", ")
+    for felix_exact, expected in ((False, []), (True, ["default.hosts"])):
+        calculation = told(Calculation(HERE, felix_exact=felix_exact), read(text))
+        calculation.flush()
+        assert names(calculation.view()) == expected
+
+
+def test_whether_the_cluster_is_ready() -> None:
+    information = """
+apiVersion: projectcalico.org/v3
+kind: ClusterInformation
+metadata: {name: default}
+spec: {datastoreReady: false}
+"""
+    calculation = Calculation(HERE)
+    assert calculation.ready
+    told(calculation, read(information))
+    assert not calculation.ready
+    told(calculation, read(information.replace("false", "true")))
+    assert calculation.ready
+    told(calculation, read(information))
+    calculation.update(Key("ClusterInformation", "", "default"), None)
+    assert calculation.ready
+
+
+def test_of_two_pools_with_one_network_the_lower_name_counts() -> None:
+    calculation, net = Calculation(HERE), parse_prefix("10.0.0.0/16")
+    for name, masquerade in (("b", True), ("a", False), ("c", True)):
+        calculation.tell(Key("IPPool", "", name), v1.Pool(net, masquerade=masquerade))
+    calculation.flush()
+    assert calculation.view().pools == (IPPool(net),)
+    calculation.tell(Key("IPPool", "", "a"), None)
+    assert calculation.flush().pools == {net}
+    assert calculation.view().pools == (IPPool(net, masquerade=True),)

@@ -177,8 +177,10 @@ def test_a_condition_is_found_by_whichever_of_its_parts(told: Told) -> None:
 def test_many_selectors_mention_a_label_that_a_parent_changes(told: Told) -> None:
     for number in range(50):
         told.select(f"s{number:02d}", f"team == 't{number}' && has(app)")
+    told.select("other", "has(app)")
     told.label("x", "p", app="a")
     told.label("y", "p")
+    assert told.take() == ["+other x"]
     told.give("p", team="t3")
     assert told.take() == ["+s03 x"]
     told.give("p", team="t44")

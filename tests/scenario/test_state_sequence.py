@@ -54,6 +54,9 @@ TUNNELS = state(
 )
 THERE = TUNNELS.values[Key("any", "", "there")]
 
+FOUR = {name: workload(name, "10.0.0.2", "there", labels={"app": "client"}) for name in ("a", "b", "c", "d")}
+CLIENT_PORTS = policy("ports", "all()", allow_to_port("http", "tcp", "app == 'client'"))
+
 SEQUENCES: dict[str, list[State]] = {
     "pods and policies come": [EMPTY, PODS, ONE_POLICY, TWO_POLICIES, ALL],
     "a policy goes before its endpoint": [ALL, but(ALL, "q gone", q=None), but(ALL, "q and web gone", q=None, web=None)],
@@ -70,6 +73,20 @@ SEQUENCES: dict[str, list[State]] = {
         but(ONE_POLICY, "first gone", client=None, twin=workload("twin", "10.0.0.2", "third", labels={"app": "client"})),
         but(ONE_POLICY, "other", client=None, twin=workload("twin", "10.0.0.3", "third", labels={"app": "client"})),
         but(ONE_POLICY, "no client", client=None),
+    ],
+    "four share an address": [
+        state("four", web=WEB, p=FROM_CLIENTS, **FOUR),
+        state("three", web=WEB, p=FROM_CLIENTS, **{key: FOUR[key] for key in ("a", "b", "c")}),
+        state("two", web=WEB, p=FROM_CLIENTS, **{key: FOUR[key] for key in ("b", "c")}),
+        state("one", web=WEB, p=FROM_CLIENTS, **{key: FOUR[key] for key in ("c",)}),
+        state("none", web=WEB, p=FROM_CLIENTS),
+    ],
+    "two sets of one selector": [
+        but(PODS, "addresses", p=FROM_CLIENTS),
+        but(PODS, "ports too", p=FROM_CLIENTS, q=CLIENT_PORTS),
+        but(PODS, "ports", q=CLIENT_PORTS),
+        but(PODS, "moved", client=replace(CLIENT, labels={}), q=CLIENT_PORTS),
+        but(PODS, "neither"),
     ],
     "network sets overlap with each other and with a pod": [
         but(ONE_POLICY, "a", a=SET_A),
