@@ -7,8 +7,9 @@ of exceptions, which start from *holds* and clear the bit. The words and their o
 rules/policy.go).
 
 Where Felix 3.7.5 is wrong or writes what iptables refuses, the default here is right and `felix_exact` is Felix
-(docs/felix-differences.md): the scratch bit is cleared again before the third and later blocks, and a rule that iptables
-would refuse is put so that it says the same, or left out when it can match nothing.
+(docs/felix-differences.md): the scratch bit is cleared again before the third and later blocks, the pass bit before a
+profile that passes, and a rule that iptables would refuse is put so that it says the same, or left out when it can match
+nothing.
 """
 
 from __future__ import annotations
@@ -48,8 +49,22 @@ def split_ports(ranges: Sequence[PortRange]) -> list[tuple[PortRange, ...]]:
 
 
 def policy_rules(rules: Iterable[ActiveRule], family: IPFamily, context: RenderContext) -> list[FelixRule]:
-    """The rules of one direction of a policy or profile, in one family."""
+    """The rules of one direction of a policy, in one family."""
     return [made for given in rules for made in active_rule_rules(given, family, context)]
+
+
+def profile_rules(rules: Iterable[ActiveRule], family: IPFamily, context: RenderContext) -> list[FelixRule]:
+    """The rules of one direction of a profile, in one family.
+
+    A packet may come with the pass bit that a policy has set. A rule of the profile that passes would take it for its own
+    and return, whether it holds or not, so the bit is cleared first where there is such a rule.
+    """
+    given = tuple(rules)
+    made = policy_rules(given, family, context)
+    passes = any(one.action is RuleAction.NEXT_TIER for one in given)
+    if made and passes and not context.config.felix_exact:
+        return [rule(text.clear_mark(context.bits.passed)), *made]
+    return made
 
 
 def active_rule_rules(given: ActiveRule, family: IPFamily, context: RenderContext) -> list[FelixRule]:

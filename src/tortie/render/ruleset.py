@@ -25,7 +25,7 @@ from tortie.render.host_endpoint import ResolvedHosts, resolve_host_endpoints
 from tortie.render.ipset import ip_sets
 from tortie.render.marks import allocate_endpoint_marks
 from tortie.render.nat import nat_chains
-from tortie.render.policy import policy_rules
+from tortie.render.policy import policy_rules, profile_rules
 from tortie.render.state import NodeState, RenderContext, render_context
 from tortie.render.static import hook_rules, static_chains
 from tortie.render.text import FelixRule
@@ -201,9 +201,10 @@ def _rule_chains(owners: Iterable[ActivePolicy | ActiveProfile], family: IPFamil
     """Both chains of every policy, or of every profile; an empty one exists too."""
     chains: FelixChains = {}
     for owner in owners:
-        chain = policy_chain if isinstance(owner, ActivePolicy) else profile_chain
-        chains[chain(owner.name, inbound=True)] = policy_rules(owner.inbound, family, context)
-        chains[chain(owner.name, inbound=False)] = policy_rules(owner.outbound, family, context)
+        is_policy = isinstance(owner, ActivePolicy)
+        chain, rules = (policy_chain, policy_rules) if is_policy else (profile_chain, profile_rules)
+        chains[chain(owner.name, inbound=True)] = rules(owner.inbound, family, context)
+        chains[chain(owner.name, inbound=False)] = rules(owner.outbound, family, context)
     return chains
 
 
