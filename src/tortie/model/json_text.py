@@ -22,7 +22,8 @@ def parse_json(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise InvalidInput(f"not JSON: {error.msg}", line=error.lineno) from None
+        line = min(error.lineno, max(1, len(text.splitlines())))  # behind the last line is at its end
+        raise InvalidInput(f"not JSON: {error.msg}", line=line) from None
     except RecursionError:
         raise InvalidInput("not JSON that can be read: nested too deeply") from None
     except ValueError as error:

@@ -27,6 +27,7 @@ def test_read(text: str, value: Any) -> None:
 REFUSED = {
     "no JSON": ("{\n'a': 1}", "not JSON: Expecting property name enclosed in double quotes", 2),
     "cut off": ('{\n"a":', "not JSON: Expecting value", 2),
+    "cut off behind a line": ("[\n", "not JSON: Expecting value", 1),
     "something behind it": ("{}\n\n{}", "not JSON: Extra data", 3),
     "a key twice": ('{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' is there twice in one object", None),
     "no number": ('{"a": NaN}', "NaN is no number", None),
