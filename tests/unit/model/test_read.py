@@ -114,6 +114,68 @@ def test_refused_with_file_line_and_field(text: str, message: str) -> None:
     assert message in str(_refusal(text))
 
 
+HEAD = "apiVersion: projectcalico.org/v3\nkind: {}\nmetadata:\n  name: a\nspec:\n"
+"""Five lines; what follows is the spec."""
+POOL_HEAD, POLICY_HEAD, HOST_HEAD = (HEAD.format(kind) for kind in ("IPPool", "GlobalNetworkPolicy", "HostEndpoint"))
+RULE_HEAD = POLICY_HEAD + "  ingress:\n  - action: Allow\n    source:\n"
+SENSELESS: dict[str, tuple[str, str]] = {
+    "a pool that is no network": (
+        POOL_HEAD + "  natOutgoing: true\n  cidr: 10.0.0/8\n",
+        "a.yaml:7: IPPool(a) spec.cidr: IPPool CIDR must be a valid subnet: not an IP address: '10.0.0'",
+    ),
+    "a pool with host bits": (
+        POOL_HEAD + "  cidr: 10.0.0.1/8\n",
+        "a.yaml:6: IPPool(a) spec.cidr: IPPool CIDR must be a valid subnet: '10.0.0.1/8' has bits set behind its prefix "
+        "(did you mean 10.0.0.0/8?)",
+    ),
+    "a pool of nothing": (POOL_HEAD + "  natOutgoing: true\n", "a.yaml:5: IPPool(a) spec: cidr is missing"),
+    "a policy's selector": (
+        POLICY_HEAD + "  order: 1\n  selector: a = 'b'\n",
+        "a.yaml:7: GlobalNetworkPolicy(a) spec.selector: selector \"a = 'b'\": expected an operator after label 'a' "
+        "at \"= 'b'\" (character 3)",
+    ),
+    "a rule's selector": (
+        RULE_HEAD + "      nets: [10.0.0.0/8]\n      notSelector: has(a\n",
+        "a.yaml:10: GlobalNetworkPolicy(a) spec.ingress[0].source.notSelector: selector 'has(a': expected an operator "
+        "after label 'has' at '(a' (character 4)",
+    ),
+    "a selector of namespaces": (
+        RULE_HEAD + "      namespaceSelector: '&&'\n",
+        "a.yaml:9: GlobalNetworkPolicy(a) spec.ingress[0].source.namespaceSelector: selector '&&': expected a label, "
+        "has(), all(), '!' or '(' at '&&' (character 1)",
+    ),
+    "a kind of another Calico": (
+        HEAD.format("StagedNetworkPolicy") + "  selector: all()\n",
+        "a.yaml:2: StagedNetworkPolicy(a) kind: unknown kind 'StagedNetworkPolicy' (did you mean NetworkPolicy?)",
+    ),
+    "a rule's net": (
+        RULE_HEAD + "      nets:\n      - 10.0.0.0/8\n      - 10.1.0.0/33\n",
+        "a.yaml:11: GlobalNetworkPolicy(a) spec.ingress[0].source.nets[1]: not a prefix length: '10.1.0.0/33'",
+    ),
+    "ports of what has none": (
+        RULE_HEAD + "      ports: [80]\n    protocol: SCTP\n",
+        "a.yaml:9: GlobalNetworkPolicy(a) spec.ingress[0].source.ports: rules that specify ports must set protocol to "
+        "TCP or UDP (Calico 3.7 has ports for TCP and UDP only)",
+    ),
+    "a host endpoint of no node": (
+        HOST_HEAD + "  interfaceName: eth0\n",
+        "a.yaml:5: HostEndpoint(a) spec: no node has been specified",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), SENSELESS.values(), ids=SENSELESS)
+def test_one_bad_file_among_a_thousand_is_named_with_its_line(text: str, message: str) -> None:
+    good = [(f"set-{number}.yaml", SET.replace("name: s", f"name: s{number}")) for number in range(1000)]
+    texts = [*good[:700], ("a.yaml", text), *good[700:]]
+    with pytest.raises(InvalidInput) as refusal:
+        parse_resources(texts)
+    assert str(refusal.value) == message
+    kept = parse_resources(texts, keep_going=True)
+    assert len(kept) == 1000
+    assert [str(problem) for problem in kept.problems] == [message]
+
+
 def test_a_misspelt_field_is_answered_with_the_nearest() -> None:
     assert _refusal(POLICY.replace("selector", "selectr")).remedy == "did you mean selector?"
 
