@@ -60,6 +60,11 @@ def load_resources(
     return replace(resources, problems=(*unread, *resources.problems), refusals=(*refusals, *resources.refusals))
 
 
+def read_texts(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each file's name and text, for those who read them in their own way; raises `InvalidInput`."""
+    return _texts(find_files(paths), None, lambda size: None)
+
+
 def problem_lines(resources: Resources) -> Iterator[str]:
     """Problems and remarks of reading, one a line, the first of many."""
     found = [*map(str, resources.problems), *map(str, resources.remarks)]
