@@ -16,6 +16,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "audit/finding": "tests/unit/audit/test_node.py: values only",
     "net/error": "tests of every parser",
     "net/node": "tests/unit/codec/test_node.py: values only",
+    "model/event": "tests/contract/source.py: values only",
     "model/v1": "tests/unit/model/test_resource_conversion.py: values only",
     "netfilter/conntrack": "tests/unit/codec/test_conntrack.py: values only",
     "netfilter/snapshot": "tests/unit/codec/test_snapshot.py: values only",
