@@ -106,6 +106,13 @@ class EtcdServer:
             assert time.monotonic() < end, self.log()
             time.sleep(_TURN_S)
 
+    def wait_without_leader(self) -> None:
+        """Waits until the server knows that it has lost the others."""
+        end = time.monotonic() + START_S
+        while json.loads(self.ctl("endpoint", "status", "-w", "json").stdout)[0]["Status"].get("leader"):
+            assert time.monotonic() < end, self.log()
+            time.sleep(_TURN_S)
+
     def kill(self) -> None:
         """Ends the process without a word."""
         process, self.process = self.process, None

@@ -199,7 +199,7 @@ class DirectorySource:
         riddle = next((definition for definition in found if definition.key is None), None)
         if riddle is not None:
             assert isinstance(riddle.content, InvalidInput)
-            known = {definition.key for definition in found}
+            known = _keys(tuple(found))
             for definition in file.definitions:
                 if definition.key is not None and definition.key not in known:
                     yield replace(definition, content=riddle.content)
@@ -219,12 +219,12 @@ class DirectorySource:
 
     def _stand_elsewhere(self, path: str, file: _File) -> bool:
         """True when every resource of a file is in another one as well."""
-        keys = {definition.key for definition in file.definitions}
+        keys = _keys(file.definitions)
         if not keys:
             return file.read is None  # Never believed; nothing is taken away.
         for other_path, other in self._files.items():
             if other_path != path and other.seen is not None:
-                keys -= {definition.key for definition in other.definitions}
+                keys -= _keys(other.definitions)
         return not keys
 
     def _refuse_unreadable(self, tree: Tree) -> None:
@@ -249,5 +249,5 @@ def _takes_away(file: _File) -> bool:
     return bool(_keys(file.definitions) - _keys(file.waiting))
 
 
-def _keys(definitions: tuple[Definition, ...]) -> set[Key | None]:
-    return {definition.key for definition in definitions}
+def _keys(definitions: tuple[Definition, ...]) -> set[Key]:
+    return {definition.key for definition in definitions if definition.key is not None}

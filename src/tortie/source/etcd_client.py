@@ -454,13 +454,13 @@ def _pem(text: str, file: str) -> bytes | None:
 
 
 def _entry(kv: Any) -> Entry:
-    key = kv.key.decode(errors="surrogateescape")
+    key = kv.key.decode(errors="backslashreplace")
     return Entry(key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
 
 
 def _key_event(event: Any) -> KeyEvent:
     if event.type == rpc.Event.DELETE:
-        return KeyEvent(event.kv.key.decode(errors="surrogateescape"), None)
+        return KeyEvent(event.kv.key.decode(errors="backslashreplace"), None)
     entry = _entry(event.kv)
     return KeyEvent(entry.key, entry)
 

@@ -145,7 +145,7 @@ def parse_ipam_key(text: str) -> tuple[str | None, Prefix] | None:
         host, *words = text.removeprefix(IPAM_HOSTS).split("/")
     else:
         return None
-    if len(words) != 3 or words[1] != "block" or host == "":
+    if len(words) != 3 or words[1] != "block" or host == "" or "-" not in words[2]:
         return None
     try:
         cidr = parse_prefix("/".join(words[2].rsplit("-", 1)))
