@@ -38,7 +38,8 @@ HEADER_ORDER: dict[str, type[Any]] = {
 
 _RANK: dict[type[Any], int] = {kind: rank for rank, kind in enumerate(HEADER_ORDER.values())}
 _OPTION_RANK: dict[str, int] = {option: rank for rank, option in enumerate(HEADER_ORDER)}
-_BEHIND = len(HEADER_ORDER)
+BEHIND = len(HEADER_ORDER)
+"""Rank of every test that is not of the header."""
 
 
 _READERS: dict[str, Callable[[str, IPFamily, bool], HeaderMatch]] = {
@@ -133,8 +134,8 @@ def format_header_match(match: HeaderMatch) -> str:
 def header_rank(match: Match) -> int:
     """Where a test stands in a printed rule: header tests first and in fixed order, all others behind."""
     if isinstance(match, OpaqueMatch) and not match.name:
-        return _OPTION_RANK.get(match.text.removeprefix("! ")[:2], _BEHIND)
-    return _RANK.get(type(match), _BEHIND)
+        return _OPTION_RANK.get(match.text.removeprefix("! ")[:2], BEHIND)
+    return _RANK.get(type(match), BEHIND)
 
 
 def in_printed_order(matches: Sequence[Match]) -> Sequence[Match]:

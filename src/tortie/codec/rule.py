@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 
 from tortie.codec.extension import build_value, format_options, read_options
-from tortie.codec.header import format_header_match, in_printed_order, read_header
+from tortie.codec.header import BEHIND, format_header_match, header_rank, in_printed_order, read_header
 from tortie.codec.registry import MATCH_EXTENSIONS, TARGET_EXTENSIONS, match_extension, target_extension
 from tortie.codec.specification import build_specification, read_line, read_specification
 from tortie.codec.words import quote, split_words
@@ -215,30 +215,36 @@ class RuleWriter:
 
     def __init__(self, family: IPFamily) -> None:
         self.family = family
-        self._texts: dict[int, tuple[object, str]] = {}
+        self._texts: dict[int, tuple[object, str, int]] = {}
 
     def write(self, rule: Rule) -> str:
         """What iptables-save prints after `-A CHAIN `; empty for a rule without tests and target."""
         pieces = []
-        for match in in_printed_order(rule.matches):
-            if isinstance(match, CommentMatch):
+        last = 0
+        texts = self._texts
+        for match in rule.matches:
+            if type(match) is CommentMatch:
                 pieces.append(_COMMENT + quote(match.text))
+                last = BEHIND
                 continue
-            known = self._texts.get(id(match))
+            known = texts.get(id(match))
             if known is None:
-                known = self._remember(match, format_match(match, self.family))
+                known = self._remember(match, format_match(match, self.family), header_rank(match))
+            if known[2] < last:
+                return format_rule(rule, self.family)  # not in the order in which it is printed
+            last = known[2]
             pieces.append(known[1])
         if rule.target is not None:
-            known = self._texts.get(id(rule.target))
+            known = texts.get(id(rule.target))
             if known is None:
-                known = self._remember(rule.target, format_target(rule.target, self.family))
+                known = self._remember(rule.target, format_target(rule.target, self.family), BEHIND)
             pieces.append(known[1])
         return " ".join(pieces)
 
-    def _remember(self, value: object, text: str) -> tuple[object, str]:
+    def _remember(self, value: object, text: str, rank: int) -> tuple[object, str, int]:
         if len(self._texts) >= _REMEMBERED_PIECES:
             self._texts.clear()
-        self._texts[id(value)] = known = (value, text)
+        self._texts[id(value)] = known = (value, text, rank)
         return known
 
 

@@ -60,7 +60,9 @@ def quote(text: str) -> str:
 
 def quote_always(text: str) -> str:
     """A string in double quotes, with a backslash before quotes and backslashes."""
-    return '"' + _NEEDS_ESCAPE.sub(r"\\\1", text) + '"'
+    if '"' in text or "'" in text or "\\" in text:
+        text = _NEEDS_ESCAPE.sub(r"\\\1", text)
+    return f'"{text}"'
 
 
 def quotes_are_open(text: str) -> bool:

@@ -86,7 +86,20 @@ def _kept(old: Sequence[Rule], new: Sequence[Rule], family: IPFamily) -> list[tu
     Equal beginnings and ends stay; between them the longest ascending run of rules that each side has once. Rules of ours
     carry the hash of all rules before them, so hardly any comes twice.
     """
-    a, b = [format_rule(rule, family) for rule in old], [format_rule(rule, family) for rule in new]
+    if not old or not new:
+        return []
+    head = common_length(old, new)
+    tail = common_length(old[head:][::-1], new[head:][::-1])
+    a = [format_rule(rule, family) for rule in old[head : len(old) - tail]]
+    b = [format_rule(rule, family) for rule in new[head : len(new) - tail]]
+    kept = [(place, place) for place in range(head)]
+    kept += [(head + one, head + other) for one, other in _kept_texts(a, b)]
+    kept += [(len(old) - left, len(new) - left) for left in range(tail, 0, -1)]
+    return kept
+
+
+def _kept_texts(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
+    """The same of rules as they are printed."""
     head = common_length(a, b)
     tail = common_length(a[head:][::-1], b[head:][::-1])
     middle = _longest_run(a[head : len(a) - tail], b[head : len(b) - tail])
