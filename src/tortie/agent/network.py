@@ -60,7 +60,7 @@ def desired_network(
 
 def _impossible_names(view: NodeView) -> list[str]:
     return [
-        f"workload {workload.id.workload}: no interface can be called {workload.interface!r} (15 bytes at most)"
+        f"workload {workload.id.workload}: no interface can be called {workload.interface!r}"
         for workload in sorted(view.workloads, key=lambda workload: workload.id)
         if not is_device_name(workload.interface)
     ]

@@ -58,6 +58,8 @@ class Agent:
     due: frozenset[Part] = frozenset()
     gathering: bool = False
     """True while the clock BATCH runs."""
+    paused: bool = False
+    """True while BATCH runs, but what is due waits for another clock."""
     programming: bool = False
     failures: int = 0
     """Passes in a row that did not succeed."""

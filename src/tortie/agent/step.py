@@ -197,16 +197,17 @@ def held_back(state: Agent) -> str | None:
 def _due(state: Agent, parts: frozenset[Part]) -> Step:
     """Something is to be programmed: soon, together with what else comes."""
     due = state.due | parts
-    if due is not state.due and due != state.due:
-        state = replace(state, due=due)
+    if due != state.due or state.paused:
+        state = replace(state, due=due, paused=False)
     if state.programming or state.gathering or state.ending is not None or held_back(state) is not None:
         return state, []
     return replace(state, gathering=True), [SetTimer(Clock.BATCH, BATCH_S)]
 
 
 def _begin_pass(state: Agent) -> Step:
-    state = replace(state, gathering=False)
-    if not state.due or state.programming or state.ending is not None or held_back(state) is not None:
+    waits = state.paused
+    state = replace(state, gathering=False, paused=False)
+    if waits or not state.due or state.programming or state.ending is not None or held_back(state) is not None:
         return state, []
     assert state.config is not None and state.interfaces is not None
     parts = state.due
@@ -286,9 +287,9 @@ def _programmed(state: Agent, report: Report) -> Step:
         commands += refresh_timers(state) if first else []
     state, recheck = _recheck(state, report, checking)
     commands = [*_told(state, report), *fight, *commands, *recheck]
-    if state.due and not report.problems and not state.repair_due:
-        state = replace(state, gathering=True)
-        commands.append(SetTimer(Clock.BATCH, PAUSE_S))
+    # Whatever comes now waits a little, so that passes are never made faster than that.
+    state = replace(state, gathering=True, paused=bool(report.problems) or state.repair_due)
+    commands.append(SetTimer(Clock.BATCH, PAUSE_S))
     state, status = _status_soon(state) if report.steps or report.problems or report.rendered else (state, [])
     return state, [*commands, *status]
 
@@ -384,7 +385,7 @@ def _listed(state: Agent, event: InterfacesListed) -> Step:
         if before.get(name) != now.get(name):
             state, more = _interface_changed(state, name, now.get(name))
             commands += more
-    state, more = _due(state, frozenset()) if state.due else (state, [])
+    state, more = _due(state, frozenset()) if state.due and not state.failures else (state, [])
     return state, [*commands, *more]
 
 

@@ -6,7 +6,7 @@ What a tool refuses or cannot print becomes a value here, or `CannotRead`; nothi
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from tortie.agent.event import Damaged, InterfaceChanged
@@ -54,9 +54,10 @@ def observed_tools() -> ObservedTools:
 
 
 class KernelRules:
-    """Rules and sets in one back-end."""
+    """Rules and sets in one back-end; `sleep` waits for seconds between tries."""
 
-    def __init__(self, tools: ObservedTools, backend: Backend) -> None:
+    def __init__(self, tools: ObservedTools, backend: Backend, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._sleep = sleep
         self._tools = tools
         self._backend = backend
         self._tables: dict[tuple[IPFamily, ...], Tables] = {}
@@ -77,7 +78,7 @@ class KernelRules:
             return made
 
         try:
-            settled = settle(tables, planner, time.sleep)
+            settled = settle(tables, planner, self._sleep)
         except (KernelRefused, InvalidInput) as problem:
             self._tools.forget()
             return RulesReport(first_step="".join(first[:1]), intruders=tuple(found), refused=str(problem))

@@ -305,7 +305,8 @@ def plan_network(wanted: WantedNetwork, held: HeldNetwork, routed_before: frozen
     """
     gone = tuple(_stale_routes(wanted, held))
     moved = {_host(route.destination) for route in gone if wanted.owns(route.device)}
-    left = routed_before - {_host(route.destination) for route in wanted.routes}
+    spared = {_host(prefix) for prefix, device in _simple_routes(held.routes) if device in wanted.new_devices}
+    left = routed_before - {_host(route.destination) for route in wanted.routes} - spared
     forgotten = sorted((address for address in moved | left if address is not None), key=_address_order)
     return NetworkPlan(
         tuple(_settings(wanted, held)),
