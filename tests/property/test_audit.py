@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.audited_node import FOREIGN, MADE, RULES, SETS, changed
 from tests.strategies.view import active_rules, crowded_rules
 from tests.unit.render.test_policy import CORRECTED
+from tortie.audit.finding import FindingKind
 from tortie.audit.judgement import Judgement, judge_chain
+from tortie.audit.node import audit_node
 from tortie.audit.words import felix_words
 from tortie.calc.view import ActiveRule
 from tortie.codec.rule import format_rule, parse_rule
 from tortie.net.address import IPFamily
-from tortie.netfilter.rule import Rule
+from tortie.netfilter.hook import Backend
+from tortie.netfilter.rule import Rule, Ruleset
+from tortie.netfilter.target import Queue
 from tortie.render.hash import numbered_rules
 from tortie.render.policy import policy_rules
 
 V4 = IPFamily.V4
+NO_RULES_6 = Ruleset(IPFamily.V6, Backend.NFT, {})
 CHAIN = "cali-pi-p"
 
 
@@ -60,3 +69,58 @@ def test_every_change_is_noticed(policy: tuple[list[ActiveRule], IPFamily], data
     else:
         read.insert(data.draw(st.integers(0, len(read))), read[place])
     assert any(one.judgement is not Judgement.FITS for one in judge_chain(CHAIN, read, family))
+
+
+# --- a whole node ------------------------------------------------------------------------------------------------
+
+DAMAGEABLE = [
+    (table.name, name)
+    for table in RULES.tables.values()
+    for name, chain in table.chains.items()
+    if name.startswith("cali-") and chain.rules
+]
+
+
+def damage(draw: Callable[[st.SearchStrategy[Any]], Any], rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules after something was done to one of them."""
+    place = draw(st.integers(0, len(rules) - 1))
+    how = draw(st.sampled_from(["edit", "remove", "move", "double", "insert"]))
+    one, rest = rules[place], (*rules[:place], *rules[place + 1 :])
+    to = draw(st.integers(0, len(rest)))
+    match how:
+        case "edit":
+            return (*rules[:place], Rule(one.matches, Queue()), *rules[place + 1 :])
+        case "remove":
+            return rest
+        case "move":
+            return (*rest[:to], one, *rest[to:])
+        case "double":
+            return (*rules[:to], one, *rules[to:])
+        case _:
+            return (*rules[:to], FOREIGN, *rules[to:])
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_damage_to_a_node_is_found_where_it_is_and_nowhere_else(data: st.DataObject) -> None:
+    table, chain = data.draw(st.sampled_from(DAMAGEABLE))
+    before = RULES.tables[table].chains[chain].rules
+    after = damage(data.draw, before)
+    found = audit_node([changed(table, chain, lambda _: after), NO_RULES_6], SETS, MADE).findings
+    assert {(finding.place.table, finding.place.chain) for finding in found} == (
+        {(table, chain)} if after != before else set()
+    )
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_without_a_rendering_only_what_the_configuration_decides_can_be_missing_unnoticed(data: st.DataObject) -> None:
+    table, chain = data.draw(st.sampled_from(DAMAGEABLE))
+    before = RULES.tables[table].chains[chain].rules
+    after = damage(data.draw, before)
+    found = audit_node([changed(table, chain, lambda _: after), NO_RULES_6], SETS).findings
+    told = {finding.place.chain for finding in found if finding.kind is not FindingKind.UNREACHED}
+    assert told <= {chain}
+    cut_off = after == before[: len(after)]
+    if after != before and not cut_off:
+        assert told == {chain}
