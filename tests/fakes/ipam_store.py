@@ -113,6 +113,18 @@ class MemoryStore:
                 return result
             answer = self.answer(command)
 
+    def run_overtaken(self, operation: Generator[Command, Any, T], key: type[Any]) -> T:
+        """An operation whose every update of this kind comes too late."""
+        answer = None
+        while True:
+            try:
+                command = operation.send(answer)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            late = isinstance(command, Update) and isinstance(command.entry.key, key)
+            answer = None if late else self.answer(command)
+
     # --- what there is ---
 
     @property
@@ -181,3 +193,28 @@ def inconsistencies(
         owner = blocks.get(cidr)
         if quiet and (affinity.state != "confirmed" or owner is None or block_host(owner) != host):
             yield f"{host} claims {cidr} ({affinity.state}) of {None if owner is None else owner.affinity}"
+
+
+class Paused:
+    """An operation that others overtake: it stands before the first command of a kind until it goes on."""
+
+    def __init__(
+        self, store: MemoryStore, operation: Generator[Command, Any, Any], before: type[Any], key: type[Any]
+    ) -> None:
+        self.store = store
+        self.operation = operation
+        self.command: Command = next(operation)
+        while not (isinstance(self.command, before) and isinstance(_key(self.command), key)):
+            self.command = operation.send(store.answer(self.command))
+
+    def finish(self) -> Any:
+        """Goes on to the end; what the operation returns."""
+        while True:
+            try:
+                self.command = self.operation.send(self.store.answer(self.command))
+            except StopIteration as end:
+                return end.value
+
+
+def _key(command: Command) -> object:
+    return command.entry.key if isinstance(command, (Update, Delete)) else getattr(command, "key", None)
