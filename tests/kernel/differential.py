@@ -304,9 +304,11 @@ class _Trial:
                 if low <= key <= high:
                     return key
         for quoted in self._quoted():
-            key = quoted.sport if source else quoted.dport
+            key = quoted.icmp_rest >> 16 if quoted.is_icmp else quoted.sport if source else quoted.dport
             if low <= key <= high:
                 return key
+        if (keys := self._outcome.own.last_keys) is not None and low <= keys[not source] <= high:
+            return keys[not source]
         return low
 
     def _quoted(self) -> Iterator[Packet]:
@@ -314,7 +316,7 @@ class _Trial:
         for walk in self._outcome.walks[1:]:
             error = read_packet(walk.first) if walk.kind is Kind.ICMP_ERROR and walk.first is not None else None
             quoted = read_packet(error.payload) if error is not None else None
-            if quoted is not None and quoted.has_ports:
+            if quoted is not None and (quoted.has_ports or quoted.is_icmp):
                 yield quoted
 
     def _differences(self, trace: Trace, session: Session) -> list[str]:

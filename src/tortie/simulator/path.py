@@ -296,7 +296,7 @@ def _loop_back(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
     if run.steps is not None:
         run.steps.append(NoteStep(None, "the packet comes back in on lo, with its mark and connection", skb.mark))
     skb.in_iface, skb.out_iface = LOOPBACK, ""
-    skb.local_output = False
+    skb.local_output, skb.frame_type = False, "unicast"
     try:
         return enter(run, skb, node)
     except Ended as ended:
@@ -316,25 +316,28 @@ def _send_and_hear(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
         heard_v4 = _through_hook(run, copy, node, Hook.POSTROUTING)
         # What the kernel makes while it takes packets in comes back only after all else is done.
         later = skb.socket_known and (skb.socket is None or not skb.socket.has_file)
-        if heard_v4 and not later:
-            _hear(run, copy, node)
+        arrived = _hear(run, copy, node) if heard_v4 and not later else None
         if skb.packet.ttl == 0 and skb.packet.dst >> 28 == _MULTICAST_V4:
-            text = "a multicast with TTL 0 does not leave the node"
-            raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.OUTPUT))
+            arrived = _hear(run, copy, node) if heard_v4 and later else arrived
+            return _stay(arrived, "a multicast with TTL 0 does not leave the node", Hook.OUTPUT)
         try:
             return leave(run, skb, node, Disposition.SENT)
         finally:
             if heard_v4 and later:
                 _hear(run, copy, node)
-    arrived = leave(run, skb, node, Disposition.SENT)
+    sent = leave(run, skb, node, Disposition.SENT)
     copy = _clone(skb)
     heard = _hear(run, copy, node) if _through_hook(run, copy, node, Hook.POSTROUTING) else None
     if skb.packet.dst >> 112 & 0xF > _INTERFACE_LOCAL and skb.packet.ttl > 0:
-        return arrived
-    if heard is not None:
-        return heard
-    text = "a multicast of this scope or with hop limit 0 does not leave the interface"
-    raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.POSTROUTING))
+        return sent
+    return _stay(heard, "a multicast of this scope or with hop limit 0 does not leave the interface", Hook.POSTROUTING)
+
+
+def _stay(heard: Arrived | None, text: str, hook: Hook) -> Arrived:
+    """The end of a packet that only the node itself may hear."""
+    if heard is None:
+        raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, hook))
+    return heard
 
 
 def _clone(skb: Skb) -> Skb:

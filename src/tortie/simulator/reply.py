@@ -138,12 +138,11 @@ def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 
     if not _may_answer(skb):
         return None
     local = skb.route is not None and skb.route.kind is RouteKind.LOCAL
-    # Own packets have no input device: IPv4 takes the one their socket is bound to (inet_iif), IPv6 none.
-    device = skb.in_iface or ("" if packet.family is IPFamily.V6 else skb.bound_iface) or ""
+    v4 = packet.family is IPFamily.V4
+    device = _error_device(skb)
     source = router.icmp_error_source(packet, device, delivered=local, kind=(icmp_type, code), mark=_mark(skb, router))
     if source is None:
         return None
-    v4 = packet.family is IPFamily.V4
     quote = format_packet(packet)[: _QUOTE_V4 if v4 else _QUOTE_V6]
     answer = Packet(
         packet.family,
@@ -160,7 +159,21 @@ def icmp_error(skb: Skb, router: Router, icmp_type: int, code: int, rest: int = 
     reply = _belonging(skb, answer, router, Socket(has_file=False))
     # A link-local sender is only there where its packet came in (icmp6_send in net/ipv6/icmp.c).
     linked = not v4 and packet.src >> 118 == _LINK_LOCAL
-    return dataclasses.replace(reply, unsourced=source != packet.dst, out_iface=skb.in_iface or None if linked else None)
+    # An address of the input device is chosen before the way is looked up (__icmp_send in net/ipv4/icmp.c).
+    chosen = v4 and device != "" and router.sysctl_flag("icmp_errors_use_inbound_ifaddr")
+    return dataclasses.replace(
+        reply, unsourced=source != packet.dst and not chosen, out_iface=device or None if linked else None
+    )
+
+
+def _error_device(skb: Skb) -> str:
+    """The input device by which an error chooses its source, empty where there is none.
+
+    Own packets have none, and for IPv4 neither have those that came back by lo, which were routed as output. What was put
+    together goes by the device of its first fragment (inet_iif, icmp6_iif; inet_frag_reasm_prepare).
+    """
+    device = skb.first_iface or skb.in_iface or ""
+    return "" if device == LOOPBACK and skb.packet.family is IPFamily.V4 else device
 
 
 def _may_answer(skb: Skb) -> bool:

@@ -32,12 +32,16 @@ Place = tuple[str, str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a whole packet has from its first fragment, however late that came: mark, frame type, MACs (skb_morph)."""
+    """What a whole packet has from its first fragment, however late that came (skb_morph).
+
+    `in_iface` is where that fragment came in, which only errors go by.
+    """
 
     mark: int = 0
     frame_type: str | None = "unicast"
     mac_source: bytes | None = None
     mac_destination: bytes | None = None
+    in_iface: str | None = ""
 
 
 class Counted(NamedTuple):

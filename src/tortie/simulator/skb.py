@@ -40,10 +40,10 @@ class Skb:
     """One packet in flight; interface names are empty where the hook has no such device."""
 
     __slots__ = (
-        "assumed_state", "balanced", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "forwarded",
-        "frame_type", "hook", "in_iface", "largest_fragment", "local_output", "mac_destination", "mac_source", "mark",
-        "out_clues", "out_iface", "packet", "phys_in", "phys_out", "queued", "route", "session", "socket", "socket_known",
-        "summed", "template", "untracked", "zone_original", "zone_reply",
+        "assumed_state", "balanced", "bound_iface", "bridged", "connection", "ct_direction", "ct_state", "first_iface",
+        "forwarded", "frame_type", "hook", "in_iface", "largest_fragment", "local_output", "mac_destination", "mac_source",
+        "mark", "out_clues", "out_iface", "packet", "phys_in", "phys_out", "queued", "route", "session", "socket",
+        "socket_known", "summed", "template", "untracked", "zone_original", "zone_reply",
     )  # fmt: skip
 
     def __init__(self, packet: Packet, session: Session, *, in_iface: str | None = "", mark: int = 0) -> None:
@@ -94,18 +94,21 @@ class Skb:
         """A queue has just taken the packet inside the nat table."""
         self.largest_fragment = 0
         """Bytes of the longest fragment this packet was put together from; 0 for a packet that came whole."""
+        self.first_iface: str | None = ""
+        """Device by which the first fragment of a packet put together came in; empty for a packet that came whole."""
         self.zone_original = 0
         self.zone_reply = 0
 
     @property
     def frame(self) -> Frame:
         """What a packet that is put together keeps of its first fragment."""
-        return Frame(self.mark, self.frame_type, self.mac_source, self.mac_destination)
+        return Frame(self.mark, self.frame_type, self.mac_source, self.mac_destination, self.in_iface)
 
     @frame.setter
     def frame(self, frame: Frame) -> None:
         self.mark, self.frame_type = frame.mark, frame.frame_type
         self.mac_source, self.mac_destination = frame.mac_source, frame.mac_destination
+        self.first_iface = frame.in_iface
 
     def twin(self) -> Skb:
         """A clone as the kernel makes one: its own marks and devices, the same connection."""

@@ -154,6 +154,7 @@ def _walk_once(
             copying.append(reply)
         child = cause.child()
         skb = Skb(reply.packet, session, mark=reply.mark)
+        skb.frame_type = about.frame_type if copied else "unicast"
         cause.answers.append(_finish(child, skb, None, lambda: send_reply(child, skb, family, reply)))
         depth[0] -= 1
         if copied:

@@ -297,6 +297,8 @@ def _fragments(of: PacketDraw) -> None:
     if draw.chance(0.15):
         # 1400 and more: fragmented again at the output, or too big for it.
         packet = replace(packet, payload=bytes(draw.one([1380, 1450, 2000])))
+    # What earlier scenarios left incomplete still waits in the node.
+    packet = replace(packet, identification=draw.number(1, 65535 if of.v4 else 0xFFFFFFFF))
     pieces = split(packet, draw.one([8, 16, 24, 48, 64]) if len(packet.payload) < 1000 else 1200)
     form = draw.weighted([("all", 8), ("first", 1), ("later", 2), ("reversed", 1)])
     chosen = {"all": pieces, "first": pieces[:1], "later": pieces[1:2], "reversed": pieces[::-1]}[form]

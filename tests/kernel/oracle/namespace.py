@@ -37,6 +37,11 @@ class Namespace:
             os.close(outside)
         self._stack: list[int] = []
 
+    @property
+    def descriptor(self) -> int:
+        """The open file that is the namespace."""
+        return self._inside
+
     def __enter__(self) -> Namespace:
         self._stack.append(os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC))
         _checked(_LIBC.setns(self._inside, CLONE_NEWNET), "setns")

@@ -88,6 +88,8 @@ class KernelWalk:
     """Where the packet was seen, in order and each stay once; also where the back-end under test has no chain."""
     first_out: str = ""
     """The output device at the first step."""
+    last_keys: tuple[int, int] | None = None
+    """Ports (or twice the ICMP identifier) at the last step, in either back-end's account."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.kernel.oracle.outcome import Departure, KernelStep, KernelWalk, Kind, Origin
 from tests.kernel.oracle.trace import Sighting
-from tortie.net.protocol import ICMP, ICMPV6, TCP
+from tortie.net.protocol import ICMP, ICMPV6, TCP, UDP
 from tortie.netfilter.hook import Hook
 
 _EXTENSIONS = frozenset({0, 43, 60, 51, 135})
@@ -62,6 +62,18 @@ def _behind_extensions(data: bytes) -> tuple[int, bytes, bool]:
     return proto, data[at:], False
 
 
+def packet_keys(data: bytes) -> tuple[int, int] | None:
+    """Both ports of a packet of which at least the headers are there, or twice its ICMP identifier; None without."""
+    if data[0] >> 4 == 4:
+        proto, body = data[9], data[(data[0] & 15) * 4 :]
+    else:
+        proto, body, _ = _behind_extensions(data)
+    at = {ICMP: (4, 4), ICMPV6: (4, 4), TCP: (0, 2), UDP: (0, 2)}.get(proto)
+    if at is None or len(body) < 8:
+        return None
+    return int.from_bytes(body[at[0] : at[0] + 2], "big"), int.from_bytes(body[at[1] : at[1] + 2], "big")
+
+
 @dataclass(slots=True)
 class _Group:
     origin: Origin
@@ -107,6 +119,8 @@ def separate(
         walk = _walk(group, twin.steps if twin is not None else ())
         if twin is not None and twin.sightings and twin.sightings[0].start_mark is not None:
             walk = replace(walk, first_mark=twin.sightings[0].start_mark)
+        if twin is not None and twin.seen:
+            walk = replace(walk, last_keys=packet_keys(twin.seen[-1]))
         walks.append(walk)
     return (*walks, *(KernelWalk(group.origin, group.kind, group.steps) for group in stepped))
 
@@ -125,7 +139,9 @@ def _walk(group: _Group, steps: tuple[KernelStep, ...]) -> KernelWalk:
     places = [sighting.step.hook for sighting in group.sightings]
     hooks = tuple(hook for hook, before in zip(places, [None, *places], strict=False) if hook is not before)
     first = group.sightings[0].step
-    return KernelWalk(group.origin, group.kind, steps, seen[0], seen[-1], first.mark, hooks, first.out_iface)
+    return KernelWalk(
+        group.origin, group.kind, steps, seen[0], seen[-1], first.mark, hooks, first.out_iface, packet_keys(seen[-1])
+    )
 
 
 _WHOLE = (Kind.OTHER, Kind.HANDSHAKE_ANSWER)
@@ -231,6 +247,10 @@ def _last_device(walk: KernelWalk) -> str:
     return walk.steps[-1].out_iface if walk.steps else ""
 
 
+def _went_out(walk: KernelWalk) -> bool:
+    return any(step.hook is Hook.POSTROUTING for step in walk.steps)
+
+
 def _datagram(data: bytes) -> bytes:
     """What all fragments of one packet share: addresses and identification."""
     if data[0] >> 4 == 4:
@@ -245,22 +265,25 @@ def assign_departures(departures: Sequence[tuple[str, bytes]], walks: Sequence[K
     copies = [walk for walk in walks[1:] if walk.origin is Origin.COPY]
     found = []
     of_datagram: dict[bytes, Origin] = {}
-    copied = [(copy.last, _last_device(copy)) for copy in copies if copy.last is not None]
+    gone = _went_out(own)
+    copied = [
+        (copy.last, _last_device(copy))
+        for copy in copies
+        if copy.last is not None and (copy.last != own.last or _went_out(copy) or not gone)
+    ]
     for iface, data in departures:
         kind = packet_kind(data)
         origin = Origin.MADE
         datagram = _datagram(data)
         if kind is Kind.LATER_FRAGMENT and datagram in of_datagram:
             origin = of_datagram[datagram]
-        elif kind is Kind.LATER_FRAGMENT or kind is own_kind or (own_kind is Kind.LATER_FRAGMENT and kind is Kind.OTHER):
+        elif kind in (Kind.LATER_FRAGMENT, own_kind or kind) or (own_kind is Kind.LATER_FRAGMENT and kind is Kind.OTHER):
             origin = Origin.INJECTED
             other_way = any(_last_device(copy) == iface for copy in copies) and _last_device(own) != iface
             if (data, iface) in copied or other_way:
                 # Copies are not translated: they leave as they were last seen.
                 origin = Origin.COPY
                 copied = [one for one in copied if one != (data, iface)]
-        elif own_kind is None:
-            origin = Origin.INJECTED
         of_datagram[datagram] = origin
         found.append(Departure(iface, data, origin))
     return tuple(found)

@@ -126,6 +126,7 @@ class NftTrace:
         hooks: dict[int, Hook] = {}
         headers: dict[int, bytes] = {}
         marks: dict[int, int] = {}
+        devices: dict[int, tuple[str, str]] = {}
         for message in self._socket.drain():
             if (message.subsystem, message.number) != (_NFT_SUBSYSTEM, _NFT_TRACE):
                 continue
@@ -133,7 +134,12 @@ class NftTrace:
             table, chain = _text(attributes, 1), _text(attributes, 2)
             packet_number = _number(attributes, 6)
             if 8 in attributes:
+                # Headers and devices are told once for each base chain.
                 headers[packet_number] = attributes[8] + attributes.get(9, b"")
+                devices[packet_number] = (
+                    names.get(_number(attributes, 10), ""),
+                    names.get(_number(attributes, 12), ""),
+                )
             if table == TRACE_TABLE:
                 marks[packet_number] = _number(attributes, 14)
                 continue
@@ -152,8 +158,8 @@ class NftTrace:
                 number=number,
                 kind=kind,
                 mark=_number(attributes, 14),
-                in_iface=names.get(_number(attributes, 10), ""),
-                out_iface=names.get(_number(attributes, 12), ""),
+                in_iface=devices.get(packet_number, ("", ""))[0],
+                out_iface=devices.get(packet_number, ("", ""))[1],
             )
             found.append(Sighting(step, headers.get(packet_number), packet_number, marks.get(packet_number)))
         return found

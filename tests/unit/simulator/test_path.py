@@ -148,7 +148,9 @@ def test_a_group_hears_a_packet_without_hops_on_this_node_only() -> None:
     rules = MANGLE + "-A INPUT -i e0"
     trace = walk_packet(node(rules), packet("udp", "10.0.0.1:1", "224.0.0.1:2", ttl=0), None, out_iface="e0").trace
     assert "mangle:INPUT:1" in hits(trace)
-    assert (trace.verdict, trace.decided_by.cause) == (Verdict.DROP, Cause.HEADER)
+    assert trace.disposition is Disposition.DELIVERED
+    deaf = walk_packet(node(MANGLE + "-A INPUT -j DROP"), trace.packet, None, out_iface="e0").trace
+    assert (deaf.verdict, deaf.decided_by.cause) == (Verdict.DROP, Cause.HEADER)
 
 
 def test_a_group_of_ipv6_hears_a_packet_without_hops_on_this_node_only() -> None:

@@ -6,11 +6,11 @@ import pytest
 from msgspec import structs
 
 from tests.node_builder import hits, left_as, node, packet, walk_packet
-from tortie.net.address import IPFamily
+from tortie.net.address import IPFamily, parse_prefix
 from tortie.net.node import PolicyRule, RuleAction
 from tortie.net.packet import Packet
 from tortie.net.wire import format_packet, parse_packet
-from tortie.simulator.trace import Verdict
+from tortie.simulator.trace import Disposition, Verdict
 from tortie.simulator.walk import Arrival, walk
 
 A, B = "10.0.0.5", "10.1.0.9"
@@ -206,3 +206,23 @@ def test_an_error_about_a_packet_to_no_address_comes_from_one_of_the_node() -> N
     rules = "*filter\n:INPUT ACCEPT\n:OUTPUT ACCEPT\n-A INPUT -p udp -j REJECT"
     trace = walk_packet(node(rules), packet("udp", "10.1.0.1:1", "0.0.0.0:2"), None).trace
     assert trace.answers[0].packet.src == 0x0A010001
+
+
+INBOUND = {"net.ipv4.icmp_errors_use_inbound_ifaddr": "1"}
+
+
+def test_the_address_of_the_input_device_is_chosen_before_the_way_back() -> None:
+    made = node(
+        rejecting(""),
+        sysctls=INBOUND,
+        policy=(PolicyRule(IPFamily.V4, 5, RuleAction.UNREACHABLE, source=parse_prefix("10.0.0.1/32")),),
+    )
+    trace = walk_packet(made, packet("udp", f"{A}:1", f"{B}:2")).trace
+    assert trace.answers[0].disposition is Disposition.DROPPED
+    assert trace.answers[0].packet.src == 0x0A000001
+
+
+def test_an_own_packet_has_no_input_device_whatever_its_socket_is_bound_to() -> None:
+    made = node("*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p udp -j REJECT", sysctls=INBOUND)
+    trace = walk_packet(made, packet("udp", f"{A}:1", f"{B}:2"), None, out_iface="e1").trace
+    assert trace.answers[0].packet.src == 0x0A000001
