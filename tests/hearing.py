@@ -23,6 +23,17 @@ class Source(Protocol):
     async def close(self) -> None: ...
 
 
+class NoSource:
+    """For a hearer that is told by the test itself."""
+
+    async def events(self) -> AsyncIterator[SourceEvent]:
+        return
+        yield
+
+    async def close(self) -> None:
+        return
+
+
 @dataclass
 class Hearer:
     """Listens to a source while its context is open; every word is checked against what was told before."""

@@ -168,7 +168,7 @@ def test_revisions_that_were_compacted_are_gone(play: Play, server: EtcdServer) 
 
 def test_a_value_too_large_is_refused_and_the_connection_stays(play: Play) -> None:
     async def script(client: EtcdClient) -> None:
-        with pytest.raises(DatastoreFailed, match="larger than max|too large") as failure:
+        with pytest.raises(DatastoreFailed, match=r"larger than max|too large") as failure:
             await client.put("/a", b"x" * (2 << 20))
         assert not failure.value.uncertain
         await client.put("/a", b"x" * (1 << 20))

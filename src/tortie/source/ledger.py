@@ -47,6 +47,8 @@ class Ledger:
         self._holders: dict[Key, set[str]] = {}
         self._told: dict[Key, Changed | Refused] = {}
         self._told_of_places: dict[str, Refused] = {}
+        self._refused_at: dict[str, set[Key]] = {}
+        """Places, and the keys that were refused there when last told of."""
         self._overlaps: dict[Key, Key] = {}
         self._touched_keys: set[Key] = set()
         self._touched_places: set[str] = set()
@@ -122,8 +124,7 @@ class Ledger:
         self._touched_keys |= {key for key, other in overlaps.items() if other in self._touched_keys}
         self._overlaps = overlaps
 
-    def _wanted(self, key: Key | None) -> Changed | Refused | None:
-        assert key is not None
+    def _wanted(self, key: Key) -> Changed | Refused | None:
         ranked = self._ranked(key)
         if not ranked:
             self._holders.pop(key, None)
@@ -166,15 +167,21 @@ class Ledger:
 
     def _tell_key(self, key: Key) -> Iterator[SourceEvent]:
         told, wanted = self._told.get(key), self._wanted(key)
-        if wanted is None:
-            if told is not None:
-                del self._told[key]
-                yield Removed(key)
-            return
         if _is_same(told, wanted):
             return
-        if isinstance(told, Refused) and isinstance(wanted, Refused) and told.place != wanted.place:
+        if isinstance(told, Refused):
+            keys = self._refused_at[told.place]
+            keys.discard(key)
+            if not keys:
+                del self._refused_at[told.place]
+        if wanted is None:
+            del self._told[key]
             yield Removed(key)
+            return
+        if isinstance(wanted, Refused):
+            if isinstance(told, Refused) and told.place != wanted.place:
+                yield Removed(key)
+            self._refused_at.setdefault(wanted.place, set()).add(key)
         self._told[key] = wanted
         yield wanted
 
@@ -187,11 +194,10 @@ class Ledger:
         elif told is not None:
             del self._told_of_places[name]
             yield Mended(name)
-            # That word ended everything that was refused here; what is refused for a key still is.
-            for definition in self._places[name].definitions if name in self._places else ():
-                still = self._told.get(definition.key) if definition.key is not None else None
-                if isinstance(still, Refused) and still.place == name and _is_same(still, self._wanted(still.key)):
-                    yield still
+            # That word ended everything that was refused here: what is refused for a key still is to be told anew.
+            for key in self._refused_at.pop(name, set()):
+                del self._told[key]
+                self._touched_keys.add(key)
 
 
 def _is_same(told: Changed | Refused | None, wanted: Changed | Refused | None) -> bool:
@@ -202,7 +208,7 @@ def _is_same(told: Changed | Refused | None, wanted: Changed | Refused | None) -
         case Refused(), Refused():
             return told.place == wanted.place and str(told.problem) == str(wanted.problem)
         case _:
-            return False
+            return told is wanted
 
 
 def _rank_of(entry: tuple[_Rank, *tuple[object, ...]]) -> _Rank:
