@@ -8,13 +8,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import parsing, rendering, startup, tracing
+from bench import auditing, parsing, reading, rendering, startup, tracing
 from bench.measure import Figure
 
 SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "parsing": parsing.figures,
     "tracing": tracing.figures,
+    "reading": reading.figures,
     "rendering": rendering.figures,
+    "auditing": auditing.figures,
     "startup": startup.figures,
 }
 
