@@ -10,7 +10,7 @@ into what is told of the change, so one that came and went in between is never h
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import Any
 
 from tortie.calc.change import MemberChange
@@ -170,7 +170,7 @@ class _Set:
 
     def fill(self, items: Iterable[Candidate]) -> None:
         """What `add_all` does to a set with nothing in it, faster."""
-        found = list(self._members(items))
+        found = self._members(items)
         self.added = set(found)
         if len(self.added) != len(found):
             seen: set[Any] = set()
@@ -223,8 +223,8 @@ class _Set:
         """The set as the view has it."""
         return (NetSet if self.use.port is None else PortSet)(self.use.id, self.members)
 
-    def _members(self, items: Iterable[Candidate]) -> Iterator[Any]:
+    def _members(self, items: Iterable[Candidate]) -> list[Any]:
         port = self.use.port
         if port is None:
-            return (net for item in items for net in item.networks)
-        return (member for item in items for member in members_of(item, port))
+            return [net for item in items for net in item.networks]
+        return [member for item in items for member in members_of(item, port)]

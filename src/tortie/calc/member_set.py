@@ -1,75 +1,74 @@
 """A set that never changes and of which a changed copy is cheap: what a view holds of sets with many members.
 
-Members are spread over buckets by their hash; a copy shares all buckets but those that a change is in. So a view of a
-cluster with a set of a quarter of a million addresses does not cost that many steps for each pod that comes or goes, and
-whoever keeps the last view can tell two versions apart bucket by bucket. As a value it is like a frozenset: equal to any
-set with the same members, however it came to them.
+A set is a base with what came and what went since; a copy shares the base. Once that is more than a few, the copy gets a
+base of its own, which costs no more than copying a table, since members are not hashed again. So a view of a cluster with a
+set of a quarter of a million addresses does not cost as many steps for each pod that comes or goes. As a value it is like a
+frozenset: equal to any set with the same members, however it came to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Set
+from itertools import chain
 from typing import Any, TypeVar
 
 MemberT = TypeVar("MemberT", bound=Hashable)
 
-_MOST, _USUAL, _LEAST = 64, 32, 8
-"""Members for each bucket: above and below which there are made more or fewer buckets, and how many there are then."""
+_FEW = 256
+"""How much may have come and gone before there is a new base."""
 
 
 class MemberSet(Set[MemberT]):
     """An immutable set; see the module for what it is good for."""
 
-    __slots__ = ("_buckets", "_size")
-
-    _buckets: tuple[frozenset[MemberT], ...]
+    __slots__ = ("_added", "_base", "_removed")
 
     def __init__(self, members: Iterable[MemberT] = ()) -> None:
-        found = frozenset(members)
-        self._size = len(found)
-        count = _bucket_count(self._size)
-        buckets: list[list[MemberT]] = [[] for _ in range(count)]
-        for member in found:
-            buckets[hash(member) % count].append(member)
-        self._buckets = tuple(map(frozenset, buckets)) if count > 1 else (found,)
+        self._base: frozenset[MemberT] = frozenset(members)
+        self._added: frozenset[MemberT] = frozenset()
+        """None of these is in the base."""
+        self._removed: frozenset[MemberT] = frozenset()
+        """All of these are in the base."""
 
     def changed(self, added: Collection[MemberT], removed: Collection[MemberT]) -> MemberSet[MemberT]:
         """The set with other members; `added` are not in it, `removed` are."""
-        size = self._size + len(added) - len(removed)
-        count = len(self._buckets)
-        if size > _MOST * count or (size < _LEAST * count and count > 1):
-            return MemberSet((self | frozenset(added)) - frozenset(removed) if self._size else added)
-        incoming, outgoing = _by_bucket(added, count), _by_bucket(removed, count)
-        buckets = list(self._buckets)
-        for place in incoming.keys() | outgoing.keys():
-            buckets[place] = buckets[place].union(incoming.get(place, ())).difference(outgoing.get(place, ()))
+        came, went = frozenset(added), frozenset(removed)
+        returned = came & self._removed
         copy: MemberSet[MemberT] = MemberSet.__new__(MemberSet)
-        copy._size, copy._buckets = size, tuple(buckets)
+        copy._base = self._base
+        copy._added = (self._added - went) | (came - returned)
+        copy._removed = (self._removed - returned) | (went - self._added)
+        if len(copy._added) + len(copy._removed) > _FEW:
+            copy._base, copy._added, copy._removed = copy._whole(), frozenset(), frozenset()
         return copy
 
+    def _whole(self) -> frozenset[MemberT]:
+        """All members; sets are joined here without asking members for their hash."""
+        return self._base.union(self._added).difference(self._removed)
+
     def __contains__(self, member: object) -> bool:
-        return member in self._buckets[hash(member) % len(self._buckets)]
+        return member in self._added or (member in self._base and member not in self._removed)
 
     def __iter__(self) -> Iterator[MemberT]:
-        for bucket in self._buckets:
-            yield from bucket
+        stayed = self._base.difference(self._removed) if self._removed else self._base
+        return chain(stayed, self._added)
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._base) - len(self._removed) + len(self._added)
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
         if not isinstance(other, Set):
             return NotImplemented
-        if self._size != len(other):
+        if len(self) != len(other):
             return False
-        if isinstance(other, MemberSet) and len(self._buckets) == len(other._buckets):
-            return self._buckets == other._buckets
-        return all(member in other for member in self)
+        if not isinstance(other, MemberSet):
+            return self._whole() == other
+        if self._base is other._base:
+            return self._added == other._added and self._removed == other._removed
+        return self._whole() == other._whole()
 
     def __hash__(self) -> int:
-        return self._hash()
+        return hash(self._whole())
 
     def __repr__(self) -> str:
         return f"MemberSet({set(self)!r})"
@@ -77,15 +76,3 @@ class MemberSet(Set[MemberT]):
     @classmethod
     def _from_iterable(cls, it: Iterable[Any]) -> MemberSet[Any]:
         return cls(it)
-
-
-def _bucket_count(size: int) -> int:
-    """An odd number, so that members of one bucket differ in the bits by which sets place them."""
-    return max(1, size // _USUAL) | 1
-
-
-def _by_bucket(members: Collection[MemberT], count: int) -> dict[int, list[MemberT]]:
-    found: dict[int, list[MemberT]] = {}
-    for member in members:
-        found.setdefault(hash(member) % count, []).append(member)
-    return found

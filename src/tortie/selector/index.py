@@ -105,9 +105,12 @@ class SelectorIndex(Generic[KeyT, ItemT]):
         for place in self._places(entry):
             place.add(entry)
         entry.kinds.update(self._candidates(entry))
+        items: list[ItemT] = []
         for kind in entry.kinds:
             kind.selected_by.add(entry)
-        self._tell(self._started, entry)
+            items += kind.items
+        if items:
+            self._started(key, items)
 
     def remove_selector(self, key: KeyT) -> None:
         """Takes a selector out; what it selected is told as stopped."""
@@ -119,16 +122,12 @@ class SelectorIndex(Generic[KeyT, ItemT]):
         else:
             for clue in entry.clues:
                 _discard(self._filed, clue, entry)
+        items: list[ItemT] = []
         for kind in entry.kinds:
             kind.selected_by.remove(entry)
-        self._tell(self._stopped, entry)
-
-    @staticmethod
-    def _tell(told: Callable[[KeyT, Collection[ItemT]], None], entry: _Entry[KeyT, ItemT]) -> None:
-        """Tells of everything that a selector selects, at once."""
-        items = [item for kind in entry.kinds for item in kind.items]
+            items += kind.items
         if items:
-            told(entry.key, items)
+            self._stopped(key, items)
 
     def _places(self, entry: _Entry[KeyT, ItemT]) -> Iterator[set[_Entry[KeyT, ItemT]]]:
         """Everywhere that an entry is to be found."""
@@ -147,8 +146,8 @@ class SelectorIndex(Generic[KeyT, ItemT]):
             if isinstance(entry.tree, All):
                 return self._kinds.all()
             return [kind for kind in self._kinds.all() if holds(effective(kind))]
-        own = {kind for clue in entry.clues for kind in self._kinds.with_own(clue)}
-        inheriting = {kind for clue in entry.clues for kind in self._kinds.with_inherited(clue)} - own
+        own = set[_Kind[KeyT, ItemT]]().union(*map(self._kinds.with_own, entry.clues))
+        inheriting = set[_Kind[KeyT, ItemT]]().union(*map(self._kinds.with_inherited, entry.clues)) - own
         if not _is_its_clues(entry.tree):
             own = {kind for kind in own if holds(effective(kind))}
         return own.union(kind for kind in inheriting if holds(effective(kind)))
@@ -325,18 +324,15 @@ class _Kinds(Generic[KeyT, ItemT]):
         if labels:
             self.inherited[parent] = dict(labels)
 
-    def with_own(self, clue: _Clue) -> Iterator[_Kind[KeyT, ItemT]]:
+    def with_own(self, clue: _Clue) -> Collection[_Kind[KeyT, ItemT]]:
         """Kinds that have a clue themselves."""
         if isinstance(clue, str):
-            for kinds in self._own.get(clue, {}).values():
-                yield from kinds
-        else:
-            yield from self._own.get(clue[0], {}).get(clue[1], ())
+            return set[_Kind[KeyT, ItemT]]().union(*self._own.get(clue, {}).values())
+        return self._own.get(clue[0], {}).get(clue[1], ())
 
-    def with_inherited(self, clue: _Clue) -> Iterator[_Kind[KeyT, ItemT]]:
+    def with_inherited(self, clue: _Clue) -> Collection[_Kind[KeyT, ItemT]]:
         """Kinds with a parent that has a clue, whether or not something goes before it."""
-        for parent in self._giving(clue):
-            yield from self.of_parent(parent)
+        return set[_Kind[KeyT, ItemT]]().union(*map(self.of_parent, self._giving(clue)))
 
     def count(self, clue: _Clue) -> int:
         """About how many kinds have a clue."""
