@@ -204,8 +204,8 @@ class World:
             match command:
                 case Learn(key, resource):
                     self.knowledge.learn(key, resource)
-                case Lose(place, loss):
-                    self.knowledge.lose(place, loss)
+                case Lose(what, loss):
+                    self.knowledge.lose(what, loss)
                 case Configure(parameters):
                     self.knowledge.configure(parameters)
                 case Program():

@@ -11,6 +11,7 @@ from tortie.agent.event import Clock
 from tortie.agent.interface import Interface
 from tortie.agent.report import Part
 from tortie.agent.setting import Settings
+from tortie.agent.state import UnreadableId
 from tortie.model.closing import Loss
 from tortie.model.read import Key
 from tortie.model.resource import Resource
@@ -27,9 +28,9 @@ class Learn:
 
 @dataclass(frozen=True, slots=True)
 class Lose:
-    """Tells the calculation what is missing because of what stands at a place; with None nothing is any more."""
+    """Tells the calculation what is missing because of something that cannot be read; with None nothing is any more."""
 
-    place: str
+    id: UnreadableId
     loss: Loss | None
 
 

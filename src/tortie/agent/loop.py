@@ -162,8 +162,8 @@ class Loop:
             match command:
                 case Learn(key, resource):
                     self._world.knowledge.learn(key, resource)
-                case Lose(place, loss):
-                    self._world.knowledge.lose(place, loss)
+                case Lose(what, loss):
+                    self._world.knowledge.lose(what, loss)
                 case Configure(parameters, settings):
                     self._world.knowledge.configure(parameters)
                     set_log_level(settings.log_level)

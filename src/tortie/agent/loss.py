@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tortie.model.closing import Loss, LostAnything, loss_of_object
+from tortie.model.closing import Loss, LostAnything, loss_of_object, loss_of_text
 from tortie.model.event import Refused
 from tortie.model.read import Key
 from tortie.model.resource import CALICO_VERSION
@@ -13,9 +13,13 @@ from tortie.model.resource import CALICO_VERSION
 def refusal_loss(event: Refused) -> Loss | None:
     """What is missing; None when it is nothing that could stop a packet.
 
-    Of an object that is not data its key tells the kind; what has no key could have been anything.
+    Of an object that is not data its key tells the kind; what has neither could have been anything.
     """
-    if event.data is not None:
+    if event.superfluous:
+        return None
+    if isinstance(event.data, str) and event.key is None:
+        return loss_of_text(event.data, event.problem)
+    if event.data is not None and not isinstance(event.data, str):
         return loss_of_object(event.data, event.problem)
     if event.key is not None:
         return loss_of_object(_bare_object(event.key), event.problem)

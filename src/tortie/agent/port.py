@@ -12,6 +12,7 @@ from typing import Protocol
 from tortie.agent.event import Damaged, InterfaceChanged
 from tortie.agent.interface import Interface
 from tortie.agent.report import RulesReport
+from tortie.agent.state import UnreadableId
 from tortie.agent.status import NodeStatus
 from tortie.calc.view import NodeView
 from tortie.model.closing import Loss
@@ -37,8 +38,8 @@ class Knowledge(Protocol):
         """Takes a resource as it is now; None for one that is no more."""
         ...
 
-    def lose(self, place: str, loss: Loss | None) -> None:
-        """Takes what is missing because of what stands at a place; None when nothing is any more."""
+    def lose(self, what: UnreadableId, loss: Loss | None) -> None:
+        """Takes what is missing because of something that cannot be read; None when nothing is any more."""
         ...
 
     def configure(self, parameters: Mapping[str, str]) -> None:

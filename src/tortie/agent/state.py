@@ -12,6 +12,9 @@ from tortie.model.read import Key
 from tortie.model.resource import Resource
 from tortie.render.config import RenderConfig
 
+UnreadableId = tuple[str, Key | None]
+"""A place, which may hold several resources, and the resource there that cannot be read, None for what is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -21,6 +24,11 @@ class Unreadable:
     key: Key | None
     message: str
     closed: bool
+
+    @property
+    def id(self) -> UnreadableId:
+        """What it is told from others by."""
+        return self.place, self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +43,7 @@ class Agent:
     in_sync: bool = False
     lost: str | None = None
     """Why the source cannot be reached, None while it can."""
-    unreadable: Mapping[str, Unreadable] = field(default_factory=dict)
-    """By place."""
+    unreadable: Mapping[UnreadableId, Unreadable] = field(default_factory=dict)
     configuring: Mapping[Key, Resource] = field(default_factory=dict)
     """The resources that parameters come from."""
     interfaces: Mapping[str, Interface] | None = None

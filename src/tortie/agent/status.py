@@ -51,7 +51,7 @@ def node_status(state: Agent, held_back: str | None, pid: int, uptime_s: float) 
         held_back=held_back,
         problems=state.problems,
         remarks=state.remarks,
-        unreadable=tuple(state.unreadable[place] for place in sorted(state.unreadable)),
+        unreadable=tuple(sorted(state.unreadable.values(), key=lambda one: (one.place, str(one.key)))),
         endpoints=state.statuses,
         reporting=state.settings.endpoint_reporting_enabled,
         reporting_ttl_s=state.settings.reporting_ttl_s,

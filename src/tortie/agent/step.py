@@ -130,12 +130,17 @@ def _learned(state: Agent, key: Key, resource: Resource | None) -> Step:
 
 def _readable_again(state: Agent, key: Key, *, gone: bool) -> Step:
     """Forgets that a resource could not be read."""
-    places = [place for place, one in state.unreadable.items() if one.key == key]
-    if not places:
+    ended = [one for one in state.unreadable.values() if one.key == key]
+    if not ended:
         return state, []
     text = "an unreadable resource is gone" if gone else "a resource can be read again"
-    state = replace(state, unreadable={p: one for p, one in state.unreadable.items() if p not in places})
-    return state, [Log(Level.INFO, text, {"resource": str(key)}), *(Lose(place, None) for place in places)]
+    log = Log(Level.INFO, text, {"resource": str(key)})
+    return _without(state, ended), [log, *(Lose(one.id, None) for one in ended)]
+
+
+def _without(state: Agent, ended: list[Unreadable]) -> Agent:
+    ids = {one.id for one in ended}
+    return replace(state, unreadable={known: one for known, one in state.unreadable.items() if known not in ids})
 
 
 def _reconfigured(state: Agent, key: Key, resource: Resource | None, commands: list[Command]) -> Step:
@@ -154,9 +159,9 @@ def _refused(state: Agent, event: Refused) -> Step:
     configuring = key is not None and configures(key, state.hostname)
     loss = None if configuring else refusal_loss(event)
     one = Unreadable(event.place, key, str(event.problem), closed=loss is not None)
-    if state.unreadable.get(event.place) == one:
+    if state.unreadable.get(one.id) == one:
         return state, []
-    state = replace(state, unreadable={**state.unreadable, event.place: one})
+    state = replace(state, unreadable={**state.unreadable, one.id: one})
     fields = {"place": event.place, "resource": str(key) if key is not None else "", "closed": one.closed}
     log = Log(Level.ERROR, f"a resource cannot be read: {event.problem}", fields)
     if configuring:
@@ -164,18 +169,21 @@ def _refused(state: Agent, event: Refused) -> Step:
         state, more = configured(state)
         return _with(_status_soon(state), log, *more)
     forget = [Learn(key, None)] if key is not None else []
-    return _with(_due(state, ALL), log, *forget, Lose(event.place, loss))
+    return _with(_due(state, ALL), log, *forget, Lose(one.id, loss))
 
 
 def _mended(state: Agent, place: str) -> Step:
-    one = state.unreadable.get(place)
-    if one is None:
+    ended = [one for one in state.unreadable.values() if one.place == place]
+    if not ended:
         return state, []
-    state = replace(state, unreadable={p: other for p, other in state.unreadable.items() if p != place})
-    log = Log(Level.INFO, "nothing is wrong here any more", {"place": place})
-    if one.key is not None and configures(one.key, state.hostname):
-        return _with(_reconfigured(state, one.key, None, []), log)
-    return _with(_due(state, ALL), log, Lose(place, None))
+    state = _without(state, ended)
+    commands: list[Command] = [Log(Level.INFO, "nothing is wrong here any more", {"place": place})]
+    commands += [Lose(one.id, None) for one in ended]
+    for one in ended:
+        if one.key is not None and configures(one.key, state.hostname):
+            state, more = _reconfigured(state, one.key, None, [])
+            commands += more
+    return _with(_due(state, ALL), *commands)
 
 
 # --- when to program ---------------------------------------------------------------------------------------------

@@ -47,7 +47,9 @@ class Refused:
     problem: InvalidInput
     key: Key | None = None
     data: Any = None
-    """The object itself, where it is data at all: what it is about may be readable though it is not."""
+    """The object itself, where it is data at all, or the text that is none: what it is about may be readable still."""
+    superfluous: bool = False
+    """True when nothing is missing for it, such as for a second definition of a resource that counts as first told."""
 
 
 @dataclass(frozen=True, slots=True)
