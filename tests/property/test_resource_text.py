@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,8 @@ from tortie.calc.calculation import calculate
 from tortie.model.parameter import felix_parameters
 from tortie.model.read import Resources, parse_resources
 from tortie.model.resource_conversion import resources_to_v1
+from tortie.model.yaml_text import parse_yaml
+from tortie.model.yaml_writer import format_yaml
 from tortie.net.address import parse_address
 from tortie.net.error import InvalidInput
 from tortie.render.config import parse_config
@@ -66,3 +70,23 @@ def test_any_text_is_read_or_refused_with_its_place(text: str) -> None:
 @given(edited_texts, st.booleans())
 def test_what_is_read_can_be_rendered(text: str, felix_exact: bool) -> None:
     check_rendering(text, felix_exact=felix_exact)
+
+
+plain_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(alphabet=st.characters(codec="utf-8"), max_size=12)
+    | st.text(alphabet="0123456789xXeE+-._:abfny~<= '\"#&*!|>%@`{}[],?", max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150)
+@given(plain_values)
+def test_yaml_that_is_written_reads_back(value: Any) -> None:
+    """Values on their own are no documents, and nothing at all is no document either."""
+    (document,) = parse_yaml(format_yaml({"value": value}))
+    assert document.root.data == {"value": value}
