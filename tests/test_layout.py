@@ -13,6 +13,10 @@ PACKAGE = ROOT / "src" / "tortie"
 UNIT = ROOT / "tests" / "unit"
 
 TESTED_ELSEWHERE: dict[str, str] = {
+    "agent/command": "tests/unit/agent/test_step.py: values only",
+    "agent/event": "tests/unit/agent/test_step.py: values only",
+    "agent/port": "tests/unit/agent/test_program.py: Protocols only",
+    "agent/state": "tests/unit/agent/test_status.py: values only",
     "audit/finding": "tests/unit/audit/test_node.py: values only",
     "net/error": "tests of every parser",
     "net/node": "tests/unit/codec/test_node.py: values only",
@@ -27,7 +31,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
 }
 """Modules without a file in tests/unit, and where they are tested instead."""
 
-COMPLETE = ("audit", "bgp", "calc", "ipam", "model", "net", "netfilter", "reconcile", "render", "selector")
+COMPLETE = ("agent", "audit", "bgp", "calc", "ipam", "model", "net", "netfilter", "reconcile", "render", "selector")
 """Packages in which every module has its test file; a package joins when it has them all, and never leaves."""
 
 

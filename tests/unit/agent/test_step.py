@@ -1,0 +1,75 @@
+"""The step function by itself; what an agent lives through is tests/scenario's."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenario.world import NODE, PROFILE, resources
+from tortie.agent.command import Configure, Learn, ListInterfaces, Program, Quit, SetTimer
+from tortie.agent.event import Clock, Damaged, Event, InterfacesListed, Programmed, Rang, Terminate
+from tortie.agent.interface import Interface
+from tortie.agent.report import Part, Report
+from tortie.agent.state import Agent
+from tortie.agent.step import begin, held_back, step
+from tortie.model.event import InSync, Lost, Mended
+
+CHANGED = resources(PROFILE)[0]
+LISTED = InterfacesListed((Interface("eth0"),))
+
+
+def after(*events: Event) -> tuple[Agent, list[object]]:
+    state, commands = begin(Agent(NODE))
+    told: list[object] = list(commands)
+    for event in events:
+        state, commands = step(state, event)
+        told += commands
+    return state, told
+
+
+def test_it_begins_with_its_configuration_and_a_list_of_interfaces() -> None:
+    _, commands = after()
+    assert [type(command) for command in commands if not isinstance(command, SetTimer)] == [Configure, ListInterfaces]
+
+
+def test_a_step_changes_nothing_in_place() -> None:
+    state, _ = after(LISTED)
+    before = repr(state)
+    for event in (CHANGED, InSync(), Rang(Clock.BATCH), Lost("x"), Damaged(Part.NETWORK, "x"), Terminate("x")):
+        step(state, event)
+    assert repr(state) == before
+
+
+@pytest.mark.parametrize(
+    ("events", "why"),
+    [
+        ((LISTED,), "the datastore is not in sync"),
+        ((InSync(),), "the interfaces are not known"),
+        ((InSync(), LISTED), None),
+        ((InSync(), InterfacesListed(LISTED.interfaces, "2")), "rp_filter is 2"),
+    ],
+)
+def test_what_holds_it_back(events: tuple[Event, ...], why: str | None) -> None:
+    state, commands = after(CHANGED, *events, Rang(Clock.BATCH))
+    assert Learn(CHANGED.key, CHANGED.resource) in commands
+    assert any(isinstance(command, Program) for command in commands) is (why is None)
+    found = held_back(state)
+    assert (found is None) is (why is None)
+    assert why is None or found is None or why in found
+
+
+def test_one_pass_at_a_time() -> None:
+    _, commands = after(LISTED, InSync(), Rang(Clock.BATCH), CHANGED, Rang(Clock.BATCH), Rang(Clock.RULES))
+    assert sum(isinstance(command, Program) for command in commands) == 1
+
+
+def test_the_end_waits_for_a_pass() -> None:
+    running = (LISTED, InSync(), Rang(Clock.BATCH), Terminate("SIGTERM"))
+    _, commands = after(*running)
+    assert not any(isinstance(command, Quit) for command in commands)
+    _, commands = after(*running, Programmed(Report(frozenset({Part.RULES}))))
+    assert Quit(0, "SIGTERM") in commands
+
+
+def test_what_was_never_wrong_is_not_mended() -> None:
+    state, _ = after()
+    assert step(state, Mended("place")) == (state, [])
