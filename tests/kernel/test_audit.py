@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from tests.golden.test_reference_node_resources import EXAMPLE, rendered
+from tests.kernel.command_node import command_node
 from tests.kernel.oracle.namespace import Namespace
 from tortie.audit.finding import Audit, Finding
 from tortie.audit.node import audit_node
-from tortie.cli.main import main
 from tortie.cli.resource_files import load_resources
 from tortie.codec.snapshot import parse_snapshot
 from tortie.kernel.run import Ran, run_tool
@@ -231,13 +230,12 @@ class Node:
         files["ipset-save"] = self(["ipset", "save"]).out or b"# nothing\n"
         return parse_snapshot(files, "node")
 
-    def inside(self) -> Namespace:
-        """The namespace, to be entered."""
-        return self._namespace
-
     def close(self) -> None:
         """Gives up the namespace."""
         self._namespace.close()
+
+
+BACKENDS = pytest.mark.parametrize("backend", Backend, ids=lambda backend: backend.value)
 
 
 @pytest.fixture(params=Backend, ids=lambda backend: backend.value)
@@ -295,11 +293,24 @@ def test_a_node_of_which_everything_is_gone_is_told_against_resources_only(node:
     assert set(missing[2:]) == {f"E difference {name}" for name in sets}
 
 
-def test_the_live_node_is_audited(node: Node) -> None:
-    with node.inside():
-        assert CliRunner().invoke(main, ["audit"]).exit_code == 0
-    node.shell(f"IPT -I {WEB} -s 203.0.113.9 -j ACCEPT")
-    with node.inside():
-        audit = CliRunner().invoke(main, ["audit"])
-    assert audit.exit_code == 1
-    assert audit.stdout.splitlines()[0].endswith("carries no hash: -s 203.0.113.9/32 -j ACCEPT")
+@BACKENDS
+def test_what_apply_programmed_is_in_order_until_somebody_meddles(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "lock"))
+    with command_node() as made:
+        assert made.command("apply", "--backend", backend.value).exit_code == 0
+        for audit in (made.tortie("audit"), made.command("audit")):
+            assert audit.exit_code == 0, audit.output
+            assert audit.stdout.startswith("nothing is wrong: ")
+        made.run(f"iptables-{backend.value} -I {WEB} -s 203.0.113.9 -j ACCEPT")
+        made.run(f"ipset del {API} 192.170.21.6")
+        alone, compared = made.tortie("audit"), made.command("audit")
+        assert (alone.exit_code, compared.exit_code) == (1, 1)
+        assert alone.stdout.splitlines()[0].endswith("carries no hash: -s 203.0.113.9/32 -j ACCEPT")
+        lines = compared.stdout.splitlines()
+        assert lines[0].endswith("carries no hash: should not be there: `-s 203.0.113.9/32 -j ACCEPT`")
+        assert lines[1].endswith(f"IPv4 set {API}: lacks 192.170.21.6")
+        assert lines[2] == ""
+        assert made.command("apply", "--backend", backend.value).exit_code == 0
+        assert made.command("audit").exit_code == 0
