@@ -146,7 +146,10 @@ class FileIpam:
                 assert_never(command)
 
     def _path(self, text: str) -> Path:
-        words = [quote(word, safe="", errors="strict") for word in text.removeprefix(IPAM).split("/")]
+        folder, _, rest = text.removeprefix(IPAM).partition("/")
+        # A handle is one word, whatever its asker put into it.
+        parts = [folder, rest] if folder == "handle" else text.removeprefix(IPAM).split("/")
+        words = [quote(part, safe="") for part in parts]
         # A word that is only dots would lead somewhere else.
         safe = [word.replace(".", "%2E") if not word.strip(".") else word for word in words]
         return self._directory.joinpath(*safe[:-1], f"{safe[-1]}{_SUFFIX}")
