@@ -139,14 +139,9 @@ class BirdNetwork:
     def add(self, name: str, *addresses: str, version: Version) -> BirdNode:
         """A node with these addresses; its BIRD is started once it is configured."""
         namespace = Namespace()
-        with namespace:
-            inside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        try:
-            port = f"p{len(self.nodes)}"
-            target = f"/proc/{os.getpid()}/fd/{inside}"
-            self.switch.run(["ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", target])
-        finally:
-            os.close(inside)
+        port = f"p{len(self.nodes)}"
+        target = f"/proc/{os.getpid()}/fd/{namespace.descriptor}"
+        self.switch.run(["ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", target])
         for line in (f"link set {port} master br0", f"link set {port} up"):
             self.switch.run(["ip", *line.split()])
         for line in ("link set lo up", "link set eth0 up", *(f"addr add {address} dev eth0" for address in addresses)):
