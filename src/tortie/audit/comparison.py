@@ -22,7 +22,8 @@ MOST_COMPARED = 4_000_000
 """Pairs of rules that are looked at to find out which belong together; beyond it they are paired as they stand."""
 
 
-_ORIGINS = {Judgement.FITS: "as it was written, but not for these resources", Judgement.UNJUDGED: "not as rendered"}
+_ORIGINS = {Judgement.FITS: "stale", Judgement.UNJUDGED: "not as rendered"}
+"""What is said of a rule otherwise than its judgement has it: one that fits its hash was made for other resources."""
 
 
 def compare_chain(held: Chain, wanted: Chain, judged: Sequence[Judged], place: Place) -> Iterator[Finding]:

@@ -54,7 +54,9 @@ def audit(
     from tortie.audit.node import audit_node
     from tortie.cli.audit_report import audit_document, audit_lines, find_owners
     from tortie.cli.node_source import load_node_snapshot, tell_snapshot_notes
+    from tortie.cli.trace_option import check_stdin
 
+    check_stdin(snapshot, *resources)
     if not resources:
         _refuse_idle(node=node is not None, felix_exact=felix_exact, keep_going=keep_going)
     held = load_node_snapshot(snapshot)

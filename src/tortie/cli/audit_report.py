@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tortie.audit.finding import Audit, Finding, Place, Severity, gravest_first
@@ -46,9 +47,9 @@ def finding_owner(finding: Finding, owners: Owners) -> tuple[Owner, str] | None:
 
 
 def audit_lines(found: Audit, owners: Owners) -> Iterator[Line]:
-    """A line for each finding, then what was looked at."""
-    for finding in gravest_first(found.findings):
-        yield _finding_line(finding, owners)
+    """A line for each finding, those that say the same of one chain in several tables together; then what was looked at."""
+    for alike in _alike(gravest_first(found.findings)):
+        yield _finding_line(alike, owners)
     if found.findings:
         yield plain("")
     yield plain(_verdict(found), style=Style.PLAIN if found.findings else Style.GOOD)
@@ -57,13 +58,38 @@ def audit_lines(found: Audit, owners: Owners) -> Iterator[Line]:
         yield plain(f"chains by who made them: {eras}", style=Style.FAINT)
 
 
-def _finding_line(finding: Finding, owners: Owners) -> Line:
+def _alike(findings: Iterable[Finding]) -> Iterable[list[Finding]]:
+    """Findings with those that say the same of the same chain and rule: Felix has policies in three tables, twice."""
+    groups: dict[object, list[Finding]] = {}
+    for finding in findings:
+        everywhere = replace(finding.place, family=None, table=None)
+        groups.setdefault((finding.severity, finding.kind, everywhere, finding.text), []).append(finding)
+    return groups.values()
+
+
+def _where(places: list[Place]) -> str:
+    """A place, or several that differ in family and table: `IPv4 and IPv6 raw, mangle, filter cali-pi-x rule 1 (nft)`."""
+    if len(places) == 1:
+        return str(places[0])
+    tables: dict[str, list[str]] = {}
+    for place in places:
+        family = "" if place.family is None else f"IPv{place.family.value}"
+        tables.setdefault(family, []).append("" if place.table is None else place.table.value)
+    families: dict[str, list[str]] = {}
+    for family, names in tables.items():
+        families.setdefault(", ".join(names), []).append(family)
+    parts = [f"{' and '.join(some)} {names}".strip() for names, some in families.items()]
+    return f"{'; '.join(parts)} {replace(places[0], family=None, table=None)}".strip()
+
+
+def _finding_line(alike: list[Finding], owners: Owners) -> Line:
+    finding = alike[0]
     pieces = [(f"{finding.severity.value:{_WIDEST}}  ", _STYLES[finding.severity])]
     owned = finding_owner(finding, owners)
     if owned is not None:
         owner, part = owned
         pieces.append((f"{owner.name}{f', {part}' if part else ''}: ", Style.HEAD))
-    place = str(finding.place)
+    place = _where([one.place for one in alike])
     if place:
         pieces.append((f"{place}: ", Style.NAME))
     return Line((*pieces, (finding.text, Style.PLAIN)), hang=_WIDEST + 2)

@@ -55,8 +55,7 @@ CASES: dict[str, tuple[tuple[Rule, ...], list[str]]] = {
         (*STALE[:3], *numbered_rules("cali-x", [GIVEN[0], *GIVEN[2:4], GIVEN[1]])[3:]),
         [
             "rule 2: a rule is missing here: `-s 10.0.0.2/32 -j DROP`",
-            "rule 4: as it was written, but not for these resources: "
-            "is `-s 10.0.0.2/32 -j DROP` and should be `-s 10.0.0.5/32 -j DROP`",
+            "rule 4: stale: is `-s 10.0.0.2/32 -j DROP` and should be `-s 10.0.0.5/32 -j DROP`",
         ],
     ),
     "only a hash wrong": (
