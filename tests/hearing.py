@@ -44,6 +44,7 @@ class Hearer:
     events: list[SourceEvent] = field(default_factory=list)
     in_sync: bool = False
     lost: str | None = None
+    _said: dict[tuple[str, Key | None], object] = field(default_factory=dict)
     _turn: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
 
@@ -80,8 +81,9 @@ class Hearer:
                 self.resources.pop(key, None)
                 self._end_refusals(key)
             case Refused(place, problem, key):
-                assert self.refused.get((place, key)) != str(problem), f"{place} was refused twice: {problem}"
-                self.refused[place, key] = str(problem)
+                said = str(problem), event.data, event.superfluous
+                assert self._said.get((place, key)) != said or (place, key) not in self.refused, f"{place} twice: {problem}"
+                self.refused[place, key], self._said[place, key] = str(problem), said
                 if key is not None:
                     self.resources.pop(key, None)
             case Mended(place):

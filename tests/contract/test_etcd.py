@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from tests.contract.source import Plain, RunIn, Script, SourceContract, World, key_of_plain, net_set, policy
-from tests.etcd_server import EtcdServer, TlsFiles, etcd_cluster, etcd_server
+from tests.etcd_server import EtcdServer, TlsFiles, etcd_cluster, etcd_server, free_ports
 from tests.hearing import Hearer, Source
 from tortie.model.read import Key
 from tortie.model.resource import PassedOver, ReadOptions, read_resource
@@ -111,7 +111,7 @@ class TestHistory:
                 await world.go()
                 await heard.until(lambda heard: heard.lost is not None, "lost")
                 # The source tries again at once, so the changes are made where it cannot look.
-                port, world.server.client_port = world.server.client_port, world.server.peer_port + 1
+                port, world.server.client_port = world.server.client_port, free_ports(1)[0]
                 await world.come_back()
                 await world.put(net_set("a", "10.7.0.0/16"), net_set("d"))
                 await world.delete(net_set("b"))

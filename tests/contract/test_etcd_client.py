@@ -205,6 +205,21 @@ def test_a_write_that_was_sent_and_not_answered_is_uncertain(play: Play, server:
     play(script)
 
 
+def test_a_server_that_was_away_for_long_is_reached_at_the_first_try(play: Play, server: EtcdServer) -> None:
+    """No memory of earlier failures is in the way, such as gRPC's own waits, which grow to two minutes."""
+
+    async def script(client: EtcdClient) -> None:
+        await client.put("/a", b"1")
+        server.kill()
+        for _ in range(30):
+            with pytest.raises(DatastoreFailed):
+                await client.get("/a")
+        await asyncio.to_thread(server.start)
+        assert len((await client.get("/a")).entries) == 1
+
+    play(script)
+
+
 def test_reads_go_to_the_next_server_and_writes_when_they_have_not_left() -> None:
     with etcd_cluster(3) as servers:
         config = ClientConfig(etcd_endpoints=",".join(one.endpoint for one in servers))

@@ -30,6 +30,7 @@ from pathlib import Path
 from tortie.model.event import SourceEvent
 from tortie.model.read import Key
 from tortie.model.resource import ReadOptions
+from tortie.model.writer import plain_resource
 from tortie.net.error import InvalidInput
 from tortie.source.inotify import Watch
 from tortie.source.ledger import Ledger, Place
@@ -192,17 +193,17 @@ class DirectorySource:
         """What a file says; when that ends in a riddle, also what it said before and nobody knows about now."""
         try:
             found = list(read_text(path, read_file(path, LARGEST_FILE), self._options))
+        except UnicodeDecodeError as error:
+            problem = InvalidInput(f"cannot be read: {error}", source=path)
+            found = [Definition(None, problem, path, data=error.object.decode(errors="replace"))]
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             found = [Definition(None, InvalidInput(f"cannot be read: {reason}", source=path), path)]
         yield from found
         riddle = next((definition for definition in found if definition.key is None), None)
         if riddle is not None:
-            assert isinstance(riddle.content, InvalidInput)
             known = _keys(tuple(found))
-            for definition in file.definitions:
-                if definition.key is not None and definition.key not in known:
-                    yield replace(definition, content=riddle.content)
+            yield from (one for one in _in_doubt(file.definitions, riddle) if one.key not in known)
 
     def _miss(self, path: str) -> float:
         """Lets go of a file that has been missing for long enough; how long until then."""
@@ -235,10 +236,19 @@ class DirectorySource:
                 self._ledger.put(path, Place(file.definitions, self._order(path)) if file else None)
                 continue
             problem = InvalidInput(f"cannot be looked into: {reason}", source=path)
-            kept = self._files[path].definitions if path in self._files else ()
-            refused = tuple(replace(one, content=problem) for one in kept if one.key is not None)
-            self._ledger.put(path, Place((Definition(None, problem, path), *refused), self._order(path)))
+            refused = Definition(None, problem, path)
+            kept = _in_doubt(self._files[path].definitions, refused) if path in self._files else ()
+            self._ledger.put(path, Place((refused, *kept), self._order(path)))
         self._unreadable = tree.unreadable
+
+
+def _in_doubt(definitions: tuple[Definition, ...], riddle: Definition) -> Iterator[Definition]:
+    """What was defined before, refused for what has become of its file; each with what it was when it was known."""
+    assert isinstance(riddle.content, InvalidInput)
+    for one in definitions:
+        if one.key is not None:
+            data = one.data if isinstance(one.content, InvalidInput) else plain_resource(one.content)
+            yield replace(one, content=riddle.content, data=data)
 
 
 def _takes_away(file: _File) -> bool:

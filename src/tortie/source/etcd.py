@@ -19,8 +19,8 @@ from tortie.model.event import SourceEvent
 from tortie.model.read import key_of
 from tortie.net.error import InvalidInput
 from tortie.source.etcd_client import Entry, EtcdClient
-from tortie.source.etcd_key import IPAM_BLOCKS, IPAM_CONFIG, IPAM_HOSTS, RESOURCES, parse_key
-from tortie.source.etcd_value import parse_value
+from tortie.source.etcd_key import IPAM_BLOCKS, IPAM_CONFIG, IPAM_HOSTS, PLURALS, RESOURCES, parse_key
+from tortie.source.etcd_value import parse_value, readable
 from tortie.source.failure import DatastoreFailed, HistoryGone
 from tortie.source.ledger import Ledger, Place
 from tortie.source.link import BackOff, Link
@@ -137,14 +137,23 @@ def read_entry(entry: Entry) -> Iterable[Definition]:
     key = parse_key(entry.key)
     if key is None:
         if entry.key.startswith(RESOURCES):
-            message = "no resource of Calico 3.7 has such a key"
-            problem = InvalidInput(message, source=entry.key, remedy="was it written by another version?")
-            yield Definition(None, problem, entry.key)
+            yield _strange(entry)
         return
     try:
         resource = parse_value(entry.key, entry.value)
     except InvalidInput as problem:
-        yield Definition(key, problem, entry.key, str(entry.mod_revision))
+        data = readable(entry.key, entry.value)
+        yield Definition(key, problem, entry.key, str(entry.mod_revision), data)
         return
     assert key_of(resource) == key, (key, resource)
     yield Definition(key, resource, entry.key, str(entry.mod_revision))
+
+
+def _strange(entry: Entry) -> Definition:
+    """A key that Calico 3.7 makes for no resource; one of a kind that it does not know is nothing that Felix would read."""
+    problem = InvalidInput(
+        "no resource of Calico 3.7 has such a key", source=entry.key, remedy="was it written by another version?"
+    )
+    plural = entry.key.removeprefix(RESOURCES).partition("/")[0]
+    unknown = plural not in PLURALS.values()
+    return Definition(None, problem, entry.key, data=readable(entry.key, entry.value), superfluous=unknown)

@@ -40,6 +40,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_http_proxy", 0),
+    # Each connection tries for itself: gRPC would remember failures of an address, and back off for minutes.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_retries", 0),
 )
 _NEEDS_LEADER = ("hasleader", "true")

@@ -35,6 +35,26 @@ def parse_value(key_text: str, value: bytes) -> Resource:
         raise field_problem(error).resolved(source=key_text, line=None, subject=str(key)) from None
 
 
+def readable(key_text: str, value: bytes) -> Any:
+    """As much of a bad value as can be told: an object as users know it, or the text; None when it is another key's."""
+    text = value.decode(errors="replace")
+    try:
+        data = parse_json(text)
+    except InvalidInput:
+        return text
+    if type(data) is not dict:
+        return text
+    key = parse_key(key_text)
+    if key is None:
+        return data
+    if key.kind in _IPAM:
+        return None
+    try:
+        return _with_shown_name(key, data)
+    except FieldProblem:
+        return None
+
+
 def _decoded(value: bytes) -> str:
     try:
         return value.decode()

@@ -15,12 +15,13 @@ Nothing is told twice: a resource is told when it differs from what was told, it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from tortie.model.event import Changed, Mended, Refused, Removed, SourceEvent
 from tortie.model.pool import IPPool
 from tortie.model.read import Key, overlapping_pools
+from tortie.model.writer import plain_resource
 from tortie.net.error import InvalidInput
 from tortie.source.reading import Definition
 
@@ -132,36 +133,40 @@ class Ledger:
         (_, place, _), definition = ranked[0]
         content = definition.content
         if isinstance(content, InvalidInput):
-            return Refused(place, content, key)
+            return Refused(place, content, key, definition.data, definition.superfluous)
         other = self._overlaps.get(key)
         if other is not None:
             pool = self._ranked(other)[0][1].content
             assert isinstance(pool, IPPool)
             message = f"CIDR overlaps with IPPool({other.name}) CIDR {pool.spec.cidr}"
-            return Refused(place, definition.problem(message, "leave one of them out"), key)
+            problem = definition.problem(message, "leave one of them out")
+            return Refused(place, problem, key, plain_resource(content))
         return Changed(key, content, definition.revision)
 
-    def _problem_of_place(self, name: str) -> InvalidInput | None:
+    def _wanted_of_place(self, name: str) -> Refused | None:
         """What is wrong at a place and is no resource's: the first of it, and how much more there is."""
         place = self._places.get(name)
-        problems: list[InvalidInput] = []
+        found: list[Refused] = []
         for index, definition in enumerate(place.definitions if place else ()):
             if definition.key is None:
                 assert isinstance(definition.content, InvalidInput)
-                problems.append(definition.content)
+                found.append(Refused(name, definition.content, None, definition.data, definition.superfluous))
                 continue
             (_, first, at), counting = self._ranked(definition.key)[0]
             if (first, at) != (name, index):
-                problems.append(definition.problem(f"already defined at {counting.where}", "leave one of them out"))
-        if len(problems) < 2:
-            return problems[0] if problems else None
-        first_problem = problems[0]
-        return InvalidInput(
-            f"{first_problem.message}, and {len(problems) - 1} more",
-            source=first_problem.source,
-            line=first_problem.line,
-            remedy=first_problem.remedy,
+                problem = definition.problem(f"already defined at {counting.where}", "leave one of them out")
+                found.append(Refused(name, problem, None, None, True))
+        if len(found) < 2:
+            return found[0] if found else None
+        # What is missed comes first: its data says by what it is to be replaced.
+        shown = next((one for one in found if not one.superfluous), found[0])
+        problem = InvalidInput(
+            f"{shown.problem.message}, and {len(found) - 1} more",
+            source=shown.problem.source,
+            line=shown.problem.line,
+            remedy=shown.problem.remedy,
         )
+        return replace(shown, problem=problem)
 
     # --- what is told --------------------------------------------------------------------------------------------
 
@@ -186,11 +191,11 @@ class Ledger:
         yield wanted
 
     def _tell_place(self, name: str) -> Iterator[SourceEvent]:
-        told, problem = self._told_of_places.get(name), self._problem_of_place(name)
-        if problem is not None:
-            if told is None or str(told.problem) != str(problem):
-                refused = self._told_of_places[name] = Refused(name, problem)
-                yield refused
+        told, wanted = self._told_of_places.get(name), self._wanted_of_place(name)
+        if wanted is not None:
+            if not _is_same(told, wanted):
+                self._told_of_places[name] = wanted
+                yield wanted
         elif told is not None:
             del self._told_of_places[name]
             yield Mended(name)
@@ -206,7 +211,8 @@ def _is_same(told: Changed | Refused | None, wanted: Changed | Refused | None) -
         case Changed(resource=before), Changed(resource=after):
             return before == after
         case Refused(), Refused():
-            return told.place == wanted.place and str(told.problem) == str(wanted.problem)
+            # Also what can still be read of it counts: by that, what depends on it is closed.
+            return replace(told, problem=wanted.problem) == wanted and str(told.problem) == str(wanted.problem)
         case _:
             return told is wanted
 

@@ -41,13 +41,16 @@ from tortie.net.error import InvalidInput
 class Definition:
     """One thing that a place says: a resource, or what is wrong; a resource always has its key.
 
-    `where` is for messages that point here, `revision` the datastore's or empty.
+    `where` is for messages that point here, `revision` the datastore's or empty. Of what is wrong, `data` is the object as
+    far as it is one, or the text that is none; `superfluous` is what nobody misses (see `tortie.model.event.Refused`).
     """
 
     key: Key | None
     content: Resource | InvalidInput
     where: str
     revision: str = ""
+    data: Any = None
+    superfluous: bool = False
 
     def problem(self, message: str, remedy: str) -> InvalidInput:
         """An error about this definition, at its place."""
@@ -66,12 +69,19 @@ def without_revision(resource: Resource) -> Resource:
 
 
 def read_text(place: str, text: str, options: ReadOptions) -> Iterator[Definition]:
-    """What a file says, document by document; what comes behind a line that makes no sense is not known."""
+    """What a file says, document by document; what comes behind a line that makes no sense is not known.
+
+    A place is refused once without a key: when there is more to refuse so, its data is the text from the first of it on.
+    """
+    found: list[Definition] = []
     try:
         for document in parse_documents(text):
-            yield from _read_document(place, document, options)
+            found += _read_document(place, document, options)
     except InvalidInput as error:
-        yield Definition(None, error.at(source=place), place)
+        found.append(Definition(None, error.at(source=place), place, data=text))
+    nameless = [definition for definition in found if definition.key is None]
+    for definition in found:
+        yield replace(definition, data=text) if len(nameless) > 1 and definition.key is None else definition
 
 
 def _read_document(place: str, document: Document, options: ReadOptions) -> Iterator[Definition]:
@@ -82,7 +92,7 @@ def _read_document(place: str, document: Document, options: ReadOptions) -> Iter
         problem, key = field_problem(error), claimed_key(document.data, options)
         line = document.line_of(problem.path)
         resolved = problem.resolved(source=place, line=line, subject=_subject(document.data, key))
-        yield Definition(key, resolved, where)
+        yield Definition(key, resolved, where, data=document.data)
         return
     if not isinstance(resource, PassedOver):
         yield Definition(key_of(resource), without_revision(resource), where)
@@ -97,7 +107,7 @@ def read_object(place: str, data: dict[str, Any], options: ReadOptions) -> tuple
     except InvalidInput as error:
         key = claimed_key(data, options)
         problem = field_problem(error).resolved(source=place, line=None, subject=_subject(data, key))
-        return (Definition(key, problem, place, str(revision or "")),)
+        return (Definition(key, problem, place, str(revision or ""), data),)
     if isinstance(resource, PassedOver):
         return ()
     return (Definition(key_of(resource), without_revision(resource), place, str(revision or "")),)

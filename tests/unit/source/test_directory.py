@@ -274,6 +274,9 @@ def test_behind_a_line_that_makes_no_sense_what_was_known_is_refused(root: Path)
         folder.put("one.yaml", text_of("a") + "---\n{{\n" + text_of("b"))
         assert await folder.after(PATIENCE_S * 1.1) == ["Refused one.yaml -", "Refused one.yaml b"]
         assert folder.heard.keys == {key("a")}
+        place, known = folder.heard.events[-2:]
+        assert isinstance(place, Refused) and isinstance(known, Refused)
+        assert place.data.endswith(text_of("b")) and known.data["metadata"] == {"name": "b"}
         folder.put("one.yaml", text_of("a", "b", net="10.2.0.0/16"))
         assert await folder.after(QUIET_S * 2) == ["Mended one.yaml", "Changed a", "Changed b"]
 

@@ -41,6 +41,35 @@ def test_what_is_wrong(key: str, value: bytes, expected: Key | None) -> None:
     assert found.key == expected and found.content.source == key
 
 
+POLICY = f"{RESOURCES}globalnetworkpolicies/default.a"
+BAD = (
+    b'{"kind":"GlobalNetworkPolicy","apiVersion":"projectcalico.org/v3","metadata":{"name":"default.a"},'
+    b'"spec":{"selector":"has(x)","nope":1}}'
+)
+
+
+def test_a_bad_policy_is_told_as_users_know_it() -> None:
+    (found,) = read_entry(entry(POLICY, BAD))
+    assert found.data["metadata"]["name"] == "a" and found.data["spec"]["selector"] == "has(x)"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "data", "superfluous"),
+    [
+        (POLICY, b"{{", "{{", False),
+        (POLICY, b'"x"', '"x"', False),
+        (POLICY, BAD.replace(b"default.a", b"default.b"), None, False),
+        (f"{RESOURCES}tiers/x", b'{"kind":"Tier"}', {"kind": "Tier"}, True),
+        (f"{RESOURCES}globalnetworkpolicies/x.a", b'{"kind":"y"}', {"kind": "y"}, False),
+        ("/calico/ipam/v2/config", b'{"x":1}', None, False),
+    ],
+    ids=["no JSON", "no object", "another policy's", "a kind of later versions", "another tier", "IPAM"],
+)
+def test_what_can_be_read_of_it_and_who_misses_it(key: str, value: bytes, data: object, superfluous: bool) -> None:
+    (found,) = read_entry(entry(key, value))
+    assert (found.data, found.superfluous) == (data, superfluous)
+
+
 @pytest.mark.parametrize("key", ["/calico/ipam/v2/host/n", "/calico/ipam/v2/config2", "/calico/ipam/v2/assignment/x"])
 def test_keys_that_are_nobodys(key: str) -> None:
     assert list(read_entry(entry(key))) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,6 +163,39 @@ class TestSeveralPlaces:
         assert told(ledger) == ["no x1", "x2 = 10.2.0.0/16", "x3 = 10.0.0.0/8"]
         ledger.replace({})
         assert told(ledger) == ["no x2", "no x3", "no y1"]
+
+
+class TestWhatIsMissing:
+    def test_what_is_refused_comes_with_what_can_be_read_of_it(self) -> None:
+        ledger = Ledger()
+        ledger.put("p", Place((replace(bad("a"), data={"kind": "x"}),)))
+        (event,) = ledger.changes()
+        assert isinstance(event, Refused) and event.data == {"kind": "x"} and not event.superfluous
+        ledger.put("p", Place((replace(bad("a"), data={"kind": "y"}),)))
+        (event,) = ledger.changes()
+        assert isinstance(event, Refused) and event.data == {"kind": "y"}, "the same words about something else"
+
+    def test_a_second_definition_is_missed_by_nobody(self) -> None:
+        ledger = Ledger()
+        ledger.put("p", Place((good("a"),)))
+        ledger.put("q", Place((good("a"),)))
+        event = ledger.changes()[0]
+        assert isinstance(event, Refused) and event.superfluous and event.key is None
+
+    def test_among_several_what_is_missed_comes_first(self) -> None:
+        ledger = Ledger()
+        ledger.put("p", Place((good("a"),)))
+        ledger.put("q", Place((good("a"), replace(bad(None, "worse"), data="text"))))
+        event = ledger.changes()[0]
+        assert isinstance(event, Refused) and not event.superfluous
+        assert event.data == "text" and event.problem.message == "worse, and 1 more"
+
+    def test_a_pool_that_overlaps_is_there_as_it_was_written(self) -> None:
+        ledger = Ledger()
+        ledger.put("p", Place((pool("a", "10.65.0.0/16"),)))
+        ledger.put("q", Place((pool("b", "10.65.1.0/24"),)))
+        event = ledger.changes()[1]
+        assert isinstance(event, Refused) and event.data["spec"]["cidr"] == "10.65.1.0/24"
 
 
 class TestPools:

@@ -71,6 +71,19 @@ def test_a_text_of_several_documents() -> None:
     assert said(found[3])[1].startswith("f:1")
 
 
+def test_what_is_refused_comes_with_what_it_says() -> None:
+    bad = f"apiVersion: {CALICO}\nkind: IPPool\nmetadata: {{name: b}}\nspec: {{cidr: x}}\n"
+    (definition,) = read_text("f", bad, ReadOptions())
+    assert definition.data["spec"] == {"cidr": "x"}
+    (definition,) = read_text("f", "kind: x\n", ReadOptions())
+    assert definition.key is None and definition.data == {"kind": "x"}
+    both = "kind: x\n---\nkind: y\n---\n" + bad
+    one, other, named = read_text("f", both, ReadOptions())
+    assert one.data == both and other.data == both and named.data["kind"] == "IPPool"
+    (definition,) = read_text("f", "{{\n", ReadOptions())
+    assert definition.data == "{{\n"
+
+
 def test_an_object_of_the_api() -> None:
     data = thing(STORED, "GlobalNetworkSet") | {"spec": {"nets": []}}
     data["metadata"] |= {"resourceVersion": "17", "uid": "u"}
