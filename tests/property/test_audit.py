@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.audited_node import FOREIGN, MADE, RULES, SETS, changed
+from tests.strategies.damage import damaged
 from tests.strategies.view import active_rules, crowded_rules
 from tests.unit.render.test_policy import CORRECTED
 from tortie.audit.finding import FindingKind
@@ -16,10 +18,16 @@ from tortie.audit.judgement import Judgement, judge_chain
 from tortie.audit.node import audit_node
 from tortie.audit.words import felix_words
 from tortie.calc.view import ActiveRule
+from tortie.cli.audit_report import audit_document, audit_lines, find_owners
+from tortie.cli.terminal import Paper, write_lines
+from tortie.codec.ipset import format_ipset_save, parse_ipsets
 from tortie.codec.rule import format_rule, parse_rule
+from tortie.codec.save import SaveFile, format_save, parse_save
 from tortie.net.address import IPFamily
+from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import Backend
 from tortie.netfilter.rule import Rule, Ruleset
+from tortie.netfilter.snapshot import Snapshot
 from tortie.netfilter.target import Queue
 from tortie.render.hash import numbered_rules
 from tortie.render.policy import policy_rules
@@ -124,3 +132,20 @@ def test_without_a_rendering_only_what_the_configuration_decides_can_be_missing_
     cut_off = after == before[: len(after)]
     if after != before and not cut_off:
         assert told == {chain}
+
+
+SAVED = format_save(SaveFile(RULES))
+SAVED_SETS = format_ipset_save(SETS)
+
+
+@settings(max_examples=40)
+@given(damaged(SAVED), damaged(SAVED_SETS))
+def test_whatever_the_tools_print_can_be_audited_and_told(rules: str, sets: str) -> None:
+    try:
+        ruleset, held = parse_save(rules, V4).ruleset, parse_ipsets(sets)
+    except InvalidInput:
+        return
+    for rendering in (None, MADE):
+        audit = audit_node([ruleset, NO_RULES_6], held, rendering)
+        assert write_lines(audit_lines(audit, find_owners(None)), Paper())
+        json.dumps(audit_document(audit, find_owners(None), Snapshot("drawn"), None))
