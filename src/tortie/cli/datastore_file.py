@@ -14,6 +14,7 @@ from tortie.cli.resource_files import read_texts
 from tortie.model.document import Document, parse_documents
 from tortie.model.problem import FieldProblem, field_problem
 from tortie.model.read import Key, key_of
+from tortie.model.reader import read_text
 from tortie.model.resource import (
     CALICO_VERSION,
     KINDS,
@@ -57,15 +58,16 @@ def read_file_names(paths: Iterable[str], namespace: str) -> list[Named]:
         metadata = data.get("metadata")
         if type(metadata) is not dict:
             raise FieldProblem("metadata is missing", path=("metadata",))
-        name, own, revision = (metadata.get(field) or "" for field in ("name", "namespace", "resourceVersion"))
+        # Read as text before they are asked for truth: in YAML the plain words n and no are false, and names all the same.
+        name, own, revision = (read_text(metadata.get(field)) for field in ("name", "namespace", "resourceVersion"))
         if not name and data["kind"] == "WorkloadEndpoint":
             resource = read_resource(data, ReadOptions(namespace=namespace))
             assert not isinstance(resource, PassedOver)
-            return Named(key_of(resource), str(revision))
-        if type(name) is not str or not name:
+            return Named(key_of(resource), revision)
+        if not name:
             raise FieldProblem("the resource has no name", path=("metadata", "name"))
-        inside = str(own or namespace) if is_namespaced(KINDS[data["kind"]]) else ""
-        return Named(Key(data["kind"], inside, name), str(revision))
+        inside = (own or namespace) if is_namespaced(KINDS[data["kind"]]) else ""
+        return Named(Key(data["kind"], inside, name), revision)
 
     return _once([(named.key, place, named) for place, named in _read(paths, read)])
 
