@@ -1,0 +1,195 @@
+"""The real agent on a real kernel: what it programs, repairs and survives, seen by packets and by the kernel's lists."""
+
+from __future__ import annotations
+
+import random
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.agent_node import PROFILE, AgentNode, allow_from, udp_socket, workload
+
+PODS = {"a": 2, "b": 3, "c": 4}
+
+
+both_backends = pytest.mark.parametrize("node", ["legacy", "nft"], indirect=True)
+
+
+@pytest.fixture
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AgentNode]:
+    made = AgentNode(tmp_path, getattr(request, "param", "nft"))
+    try:
+        for name, number in PODS.items():
+            made.add_pod(name, number)
+        made.write("cluster.yaml", PROFILE, *(workload(name, number) for name, number in PODS.items()))
+        made.write("policy.yaml", allow_from("p", "a", "b", 7000))
+        yield made
+    finally:
+        made.close()
+
+
+class Conversation:
+    """Pod a asks pod b and b answers, again and again; pod c tries the same and must never be heard."""
+
+    def __init__(self, node: AgentNode) -> None:
+        self._asking = udp_socket(node.pods["a"], "10.65.0.2", 6000)
+        self._answering = udp_socket(node.pods["b"], "10.65.0.3", 7000)
+        self._forbidden = udp_socket(node.pods["c"], "10.65.0.4", 6000)
+        self.asked = self.answered = self.intruded = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._talk)
+
+    def __enter__(self) -> Conversation:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for one in (self._asking, self._answering, self._forbidden):
+            one.close()
+
+    def _talk(self) -> None:
+        while not self._stop.is_set():
+            self._send(self._asking)
+            self.asked += 1
+            self._send(self._forbidden)
+            time.sleep(0.004)
+            self._hear()
+        time.sleep(0.05)
+        self._hear()
+
+    def _send(self, one: socket.socket) -> None:
+        with suppress(OSError):
+            one.sendto(b"x", ("10.65.0.3", 7000))
+
+    def _hear(self) -> None:
+        while (heard := self._receive(self._answering)) is not None:
+            if heard == "10.65.0.4":
+                self.intruded += 1
+            else:
+                self._answering.sendto(b"y", (heard, 6000))
+        time.sleep(0.001)
+        while self._receive(self._asking) is not None:
+            self.answered += 1
+
+    @staticmethod
+    def _receive(one: socket.socket) -> str | None:
+        try:
+            return str(one.recvfrom(10)[1][0])
+        except BlockingIOError:
+            return None
+
+
+@both_backends
+def test_killed_at_any_time_it_loses_no_packet_and_lets_none_through(node: AgentNode) -> None:
+    """Policy changes all the time, and the agent dies by SIGKILL in the midst of it, again and again."""
+    node.start()
+    node.until(node.is_ready)
+    draw = random.Random(node.backend)
+    with Conversation(node) as talk:
+        for number in range(5):
+            node.write("policy.yaml", allow_from("p", "a", "b", 7000), allow_from(f"q{number}", "b", "c", 80 + number))
+            time.sleep(draw.uniform(0.05, 0.6))
+            node.kill()
+            node.start()
+            time.sleep(draw.uniform(0.4, 1.2))
+            if number % 2:
+                node.kill()
+                node.start()
+        node.until(node.is_ready)
+        node.write("policy.yaml", allow_from("p", "a", "b", 7000))
+        time.sleep(0.5)
+    assert talk.asked > 500
+    assert (talk.answered, talk.intruded) == (talk.asked, 0)
+
+
+@both_backends
+def test_a_start_a_restart_and_an_end_change_nothing_that_is_right(node: AgentNode) -> None:
+    node.start()
+    node.until(node.is_ready)
+    before = node.rules("cali-FORWARD"), node.tool("ipset", "save"), node.tool("ip", "route")
+    assert node.end() == 0
+    assert (node.rules("cali-FORWARD"), node.tool("ipset", "save"), node.tool("ip", "route")) == before
+    node.start()
+    node.until(node.is_ready)
+    assert "programmed steps" not in node.log.read_text().partition("ending; what is programmed stays")[2]
+    node.end()
+    node.resources.rename(node.folder / "elsewhere")
+    node.start()
+    node.until(lambda: node.status().get("datastoreLost") is not None)
+    time.sleep(1)
+    assert (node.rules("cali-FORWARD"), node.tool("ipset", "save"), node.tool("ip", "route")) == before
+    (node.folder / "elsewhere").rename(node.resources)
+    node.until(node.is_ready)
+
+
+@both_backends
+def test_damage_is_repaired_within_a_second_where_the_kernel_tells(node: AgentNode) -> None:
+    node.environment["FELIX_IPTABLESPOSTWRITECHECKINTERVALSECS"] = "0.9"
+    node.start()
+    node.until(node.is_ready)
+    time.sleep(1)
+    rules = node.rules("cali-FORWARD")
+    assert rules
+    route = "10.65.0.2 dev cali2 scope link"
+    node.tool("ip", "route", "delete", "10.65.0.2")
+    assert node.until(lambda: route in node.tool("ip", "route"), 2) < 1
+    if node.backend == "nft":
+        for meddling in (("-F", "cali-FORWARD"), ("-D", "FORWARD", "1"), ("-I", "FORWARD", "-j", "ACCEPT")):
+            hooks = node.rules("FORWARD")
+            node.tool("iptables-nft", *meddling)
+            assert (
+                node.until(
+                    lambda hooks=hooks: node.rules("FORWARD")[:1] == hooks[:1] and node.rules("cali-FORWARD") == rules, 3
+                )
+                < 1.5
+            )
+        assert "iptables (" in node.log.read_text() or "by=" in node.log.read_text()
+
+
+def test_an_interface_that_comes_back_is_set_up_again(node: AgentNode) -> None:
+    node.start()
+    node.until(node.is_ready)
+    node.tool("ip", "link", "delete", "cali2")
+    node.until(lambda: node.status()["workloadEndpoints"]["k8s/prod/a/eth0"] == "down")
+    node.pods.pop("a").close()
+    node.add_pod("a", 2)
+    node.until(lambda: "10.65.0.2 dev cali2 scope link" in node.tool("ip", "route"))
+    assert node.node.read_sysctl("net/ipv4/conf/cali2/proxy_arp") == "1"
+    node.until(lambda: node.status()["workloadEndpoints"]["k8s/prod/a/eth0"] == "up")
+
+
+def test_a_bad_resource_closes_what_it_is_about_and_the_rest_goes_on(node: AgentNode) -> None:
+    node.start()
+    node.until(node.is_ready)
+    node.write("policy.yaml", allow_from("p", "a", "b", 7000).replace("Allow", "Alow"))
+    node.until(lambda: bool(node.status().get("unreadable")))
+    node.until(lambda: any("DROP" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
+    assert node.is_ready()
+    assert "NetworkPolicy(prod/p)" in node.log.read_text()
+    node.write("policy.yaml", allow_from("p", "a", "b", 7001))
+    node.until(lambda: any("7001" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
+    node.until(lambda: not node.status()["unreadable"])
+
+
+def _policy_rules(node: AgentNode, chain: str) -> list[str]:
+    jumps = [rule.split()[-1] for rule in node.rules(chain) if "-j cali-pi-" in rule]
+    return [rule for jump in jumps for rule in node.rules(jump)]
+
+
+def test_one_command_tells_how_it_is(node: AgentNode) -> None:
+    node.start()
+    node.until(node.is_ready)
+    told = subprocess.run(
+        ["tortie", "status", "--status-file", str(node.status_file)], capture_output=True, text=True, check=False,
+        env={"PATH": f"{Path(__import__('sys').executable).parent}:/usr/bin:/bin"},
+    )  # fmt: skip
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "3 up" in told.stdout and "as the datastore says" in told.stdout
