@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import auditing, parsing, reading, rendering, startup, tracing
+from bench import auditing, calculating, parsing, reading, rendering, startup, tracing
 from bench.measure import Figure
 
 SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "parsing": parsing.figures,
     "tracing": tracing.figures,
     "reading": reading.figures,
+    "calculating": calculating.figures,
     "rendering": rendering.figures,
     "auditing": auditing.figures,
     "startup": startup.figures,

@@ -168,7 +168,7 @@ class SelectorIndex(Generic[KeyT, ItemT]):
         kind = self._kinds.get(labels, parents)
         if kind is None:
             kind = self._kinds.add(labels, parents)
-            for entry in self._selecting(self._kinds.labels(kind)):
+            for entry in _selecting(self._kinds.labels(kind), self._filed, self._without_clue):
                 entry.kinds.add(kind)
                 kind.selected_by.add(entry)
         if kind is before:
@@ -202,16 +202,6 @@ class SelectorIndex(Generic[KeyT, ItemT]):
                 entry.kinds.remove(kind)
             self._kinds.remove(kind)
 
-    def _selecting(self, labels: Mapping[str, str]) -> set[_Entry[KeyT, ItemT]]:
-        """The selectors that select something with these labels."""
-        filed = self._filed
-        found = {entry for entry in self._without_clue if entry.holds(labels)}
-        for pair in labels.items():
-            for clue in (pair, pair[0]):
-                if clue in filed:
-                    found.update(entry for entry in filed[clue] if entry.holds(labels))
-        return found
-
     # --- parents -------------------------------------------------------------------------------------------------
 
     def set_parent(self, parent: str, labels: Mapping[str, str]) -> None:
@@ -224,17 +214,19 @@ class SelectorIndex(Generic[KeyT, ItemT]):
         mentioning: set[_Entry[KeyT, ItemT]] = set()
         for label in changed:
             mentioning |= self._mentioning.get(label, set())
-        if mentioning:
-            for kind in self._kinds.of_parent(parent):
-                self._ask_again(kind, mentioning)
+        if not mentioning:
+            return
+        filed, without_clue = dict[_Clue, set[_Entry[KeyT, ItemT]]](), mentioning
+        if len(mentioning) > _FEW:
+            without_clue = mentioning & self._without_clue
+            for entry in mentioning - without_clue:
+                for clue in entry.clues or ():
+                    filed.setdefault(clue, set()).add(entry)
+        for kind in self._kinds.of_parent(parent):
+            after = _selecting(self._kinds.labels(kind), filed, without_clue)
+            self._tell(kind, kind.selected_by & mentioning, after)
 
-    def _ask_again(self, kind: _Kind[KeyT, ItemT], mentioning: set[_Entry[KeyT, ItemT]]) -> None:
-        labels = self._kinds.labels(kind)
-        before = kind.selected_by & mentioning
-        if len(mentioning) <= _FEW:
-            after = {entry for entry in mentioning if entry.holds(labels)}
-        else:
-            after = self._selecting(labels) & mentioning
+    def _tell(self, kind: _Kind[KeyT, ItemT], before: set[_Entry[KeyT, ItemT]], after: set[_Entry[KeyT, ItemT]]) -> None:
         for entry in before - after:
             entry.kinds.remove(kind)
             kind.selected_by.remove(entry)
@@ -243,6 +235,18 @@ class SelectorIndex(Generic[KeyT, ItemT]):
             entry.kinds.add(kind)
             kind.selected_by.add(entry)
             self._started(entry.key, kind.items)
+
+
+def _selecting(
+    labels: Mapping[str, str], filed: Mapping[_Clue, set[_Entry[KeyT, ItemT]]], without_clue: set[_Entry[KeyT, ItemT]]
+) -> set[_Entry[KeyT, ItemT]]:
+    """Of selectors by clue and of some without, those that select something with these labels."""
+    found = {entry for entry in without_clue if entry.holds(labels)}
+    for pair in labels.items():
+        for clue in (pair, pair[0]):
+            if clue in filed:
+                found.update([entry for entry in filed[clue] if entry.holds(labels)])
+    return found
 
 
 # --- kinds -------------------------------------------------------------------------------------------------------
