@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.audited_node import FILTER, FOREIGN, MADE, MANGLE, NAT, RAW, RULES, SETS, V4, changed, told, with_chains
+from tests.unit.render.test_ruleset import BUSY, rendered
 from tortie.audit.era import Era
 from tortie.audit.finding import Finding, FindingKind, Place, Severity, gravest_first
 from tortie.audit.node import audit_node
@@ -17,6 +18,8 @@ from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend, TableName
 from tortie.netfilter.rule import Chain, Rule, Ruleset, Table
 from tortie.netfilter.target import Accept
+from tortie.render.config import parse_config
+from tortie.render.ruleset import complete_ruleset
 
 SNAPSHOT = Path(__file__).parents[3] / "examples" / "reference-node" / "snapshot"
 
@@ -40,6 +43,38 @@ def test_the_reference_node_is_in_order() -> None:
     assert audit.fitting == audit.rules > 500
     assert audit.eras.keys() == {Era.SINCE_3_7_4, Era.WORDS_OF_3_7, Era.EMPTY}
     assert audit.eras[Era.SINCE_3_7_4] == 2 * 5  # a chain from each pod, in both families
+
+
+CONFIGS = {
+    "plain": {},
+    "IPIP": {"IpInIpEnabled": "true", "IpInIpTunnelAddr": "10.65.0.1"},
+    "VXLAN": {"VXLANEnabled": "true", "IPv4VXLANTunnelAddr": "10.65.0.3", "VXLANPort": "8472", "VXLANVNI": "7"},
+    "RETURN": {"IptablesFilterAllowAction": "RETURN", "IptablesMangleAllowAction": "RETURN"},
+    "RETURN to hosts": {"IptablesFilterAllowAction": "RETURN", "DefaultEndpointToHostAction": "RETURN"},
+    "OpenStack": {"MetadataAddr": "10.0.0.1", "InterfacePrefix": "cali,tap"},
+    "NAT ports": {"NATPortRange": "32768:65000", "IptablesNATOutgoingInterfaceFilter": "eth+"},
+    "small mask": {"IptablesMarkMask": "0xf8000000"},
+    "many node ports": {"KubeNodePortRanges": ",".join(f"{port}:{port + 5}" for port in range(1000, 1200, 10))},
+    "no conntrack check": {"DisableConntrackInvalidCheck": "true"},
+    "no failsafe ports": {"FailsafeInboundHostPorts": "none", "FailsafeOutboundHostPorts": "none"},
+    "appended": {"ChainInsertMode": "append"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("felix_exact", [True, False], ids=["as Felix", "corrected"])
+@pytest.mark.parametrize("ipvs", [True, False], ids=["IPVS", "no IPVS"])
+@pytest.mark.parametrize("parameters", CONFIGS.values(), ids=CONFIGS)
+def test_a_rendered_node_is_in_order_however_it_is_configured(
+    parameters: dict[str, str], ipvs: bool, felix_exact: bool
+) -> None:
+    config, warnings = parse_config(parameters, felix_exact=felix_exact)
+    assert warnings == ()
+    made = rendered(BUSY, ipvs=ipvs, config=config)
+    rulesets = [complete_ruleset(family, Backend.LEGACY) for family in made.families.values()]
+    sets = {name: one for family in made.families.values() for name, one in family.ip_sets.items()}
+    alone, compared = audit_node(rulesets, sets), audit_node(rulesets, sets, made)
+    assert alone.findings == compared.findings == ()
+    assert alone.fitting == alone.rules > 300
 
 
 def edited(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
