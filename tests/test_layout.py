@@ -32,6 +32,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "netfilter/snapshot": "tests/unit/codec/test_snapshot.py: values only",
     "netfilter/target": "tests/unit/codec/test_rule.py: values only",
     "reconcile/step": "tests/unit/reconcile/test_text.py: values only",
+    "source/failure": "tests/unit/source/test_etcd_client.py: values only",
     "selector/tree": "tests/unit/selector/test_parse.py: values only",
     "reconcile/wanted": "tests/unit/reconcile/test_plan.py: values only",
 }
