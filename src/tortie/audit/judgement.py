@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from tortie.audit.words import felix_words, foreign_parts, tracking_hash
+from tortie.audit.words import felix_words, foreign_parts, is_cut, tracking_hash
 from tortie.net.address import IPFamily
 from tortie.netfilter.rule import Rule
 from tortie.render.hash import first_digest, next_digest, shown_hash
@@ -35,6 +35,7 @@ class Judgement(Enum):
     STRAY = "has a hash that belongs to no place in this chain"
     BROKEN = "does not fit its hash: it was edited, or a rule in front of it is missing"
     UNREADABLE = "does not fit its hash, and holds what Felix never writes"
+    CUT = "cannot be judged, since the kernel cut its log prefix off"
     UNJUDGED = "cannot be judged, since its hash depends on a rule in front that does not fit"
 
 
@@ -130,7 +131,9 @@ class _Judge:
 
     def _break(self, place: int, left: Sequence[int]) -> None:
         foreign = foreign_parts(self._rules[place], self._family)
-        if foreign:
+        if is_cut(self._rules[place]) and not foreign:
+            self._say(place, Judgement.CUT)
+        elif foreign:
             self._say(place, Judgement.UNREADABLE, ", ".join(foreign))
         else:
             self._say(place, Judgement.BROKEN)

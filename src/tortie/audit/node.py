@@ -175,12 +175,21 @@ def _rule_findings(judged: Sequence[Judged], place: Place) -> Iterator[Finding]:
                 continue
             case Judgement.UNTRACKED:
                 yield Finding(FindingKind.FOREIGN_RULE, replace(place, rule=one.number), _told(one, place))
-            case Judgement.BROKEN | Judgement.UNREADABLE if unjudged:
-                which = f"rule {unjudged[0]}" if len(unjudged) == 1 else f"rules {unjudged[0]} to {unjudged[-1]}"
-                text = f"{_told(one, place)}; so nothing can be said of {which}"
+            case Judgement.CUT:
+                text = _told(one, place) + _hides(unjudged)
+                yield Finding(FindingKind.UNJUDGED, replace(place, rule=one.number), text, Severity.NOTE)
+            case Judgement.BROKEN | Judgement.UNREADABLE:
+                text = _told(one, place) + _hides(unjudged)
                 yield Finding(FindingKind.RULE, replace(place, rule=one.number), text)
             case _:
                 yield Finding(FindingKind.RULE, replace(place, rule=one.number), _told(one, place))
+
+
+def _hides(unjudged: Sequence[int]) -> str:
+    if not unjudged:
+        return ""
+    which = f"rule {unjudged[0]}" if len(unjudged) == 1 else f"rules {unjudged[0]} to {unjudged[-1]}"
+    return f"; so nothing can be said of {which}"
 
 
 def _told(judged: Judged, place: Place) -> str:

@@ -61,6 +61,8 @@ from tortie.render.names import TRACKING_COMMENT
 _PROTOCOL_NAMES = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6", SCTP: "sctp", UDPLITE: "udplite"}
 _EVERYTHING = {family: Prefix(family, 0, 0) for family in IPFamily}
 _FIRST = 0
+_LONGEST_LETTER = 4
+"""Bytes of a letter in UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,19 @@ def foreign_parts(rule: Rule, family: IPFamily) -> list[str]:
     """Names of the parts of a rule that Felix never writes."""
     found = [type(match).__name__ for match in rule.matches if not _is_tracking(match) and not _fragment(match, family)]
     return [*found, *([] if _actions(rule.target, family) else [type(rule.target).__name__])]
+
+
+def is_cut(rule: Rule) -> bool:
+    """True for a rule whose log prefix may have lost its end in the kernel, and with it Felix's words.
+
+    A letter of several bytes is lost whole, so the rest may be up to three bytes short of what the kernel keeps.
+    """
+    if not isinstance(rule.target, Log):
+        return False
+    size = len(rule.target.prefix.encode("utf-8", "surrogateescape"))
+    return size >= text.LONGEST_LOG_PREFIX or (
+        size > text.LONGEST_LOG_PREFIX - _LONGEST_LETTER and not rule.target.prefix.endswith(": ")
+    )
 
 
 def tracking_hash(rule: Rule) -> str | None:

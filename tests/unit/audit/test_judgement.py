@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tortie.audit.judgement import Judgement, judge_chain
-from tortie.codec.rule import parse_rule
+from tortie.codec.rule import format_rule, parse_rule
 from tortie.net.address import IPFamily, parse_address
 from tortie.netfilter.match import Side
 from tortie.netfilter.rule import Rule
@@ -23,6 +23,16 @@ FOREIGN = parse_rule("-s 10.9.9.9/32 -j ACCEPT", V4)
 STRAY = replace(A, matches=numbered_rules("cali-other", GIVEN)[0].matches)
 EDITED = replace(B, target=Accept())
 LIMITED = parse_rule('-m comment --comment "cali:0123456789abcdef" -m limit --limit 3/hour -j DROP', V4)
+
+
+def with_log(prefix: str) -> list[Rule]:
+    """A and a rule that logs, as the kernel shows them."""
+    return [parse_rule(format_rule(one, V4), V4) for one in numbered_rules("cali-x", [GIVEN[0], rule(text.log(prefix))])]
+
+
+CUT_LOG = with_log("x" * 28)[1]
+LONG_LOG = with_log("x" * 27)
+EDITED_LOG = replace(with_log("short")[1], target=text.log("other").target)
 FENCE = parse_rule('-m comment --comment "cali:closed-while-changing" -j DROP', V4)
 
 FITS, MOVED, TWICE, UNTRACKED = Judgement.FITS, Judgement.MOVED, Judgement.TWICE, Judgement.UNTRACKED
@@ -42,6 +52,9 @@ CHAINS: dict[str, tuple[list[Rule], list[Judgement]]] = {
     "one twice, further on": ([A, B, C, A], [FITS, FITS, FITS, TWICE]),
     "another chain's": ([A, STRAY, B], [FITS, NO_PLACE, FITS]),
     "what Felix never writes": ([A, LIMITED], [FITS, Judgement.UNREADABLE]),
+    "a cut log prefix": ([A, CUT_LOG, C, A], [FITS, Judgement.CUT, UNJUDGED, TWICE]),
+    "a long log prefix": (LONG_LOG, [FITS, FITS]),
+    "an edited log prefix": ([A, EDITED_LOG, C], [FITS, BROKEN, UNJUDGED]),
     "a fence": ([FENCE, A, B], [Judgement.FENCE, FITS, FITS]),
 }
 

@@ -12,13 +12,14 @@ from tests.unit.render.test_ruleset import BUSY, rendered
 from tortie.audit.era import Era
 from tortie.audit.finding import Finding, FindingKind, Place, Severity, gravest_first
 from tortie.audit.node import audit_node
+from tortie.calc.view import ActivePolicy, ActiveRule, RuleAction
 from tortie.codec.ipset import parse_ipsets
 from tortie.codec.save import parse_save
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend, TableName
 from tortie.netfilter.rule import Chain, Rule, Ruleset, Table
 from tortie.netfilter.target import Accept
-from tortie.render.config import parse_config
+from tortie.render.config import RenderConfig, parse_config
 from tortie.render.ruleset import complete_ruleset
 
 SNAPSHOT = Path(__file__).parents[3] / "examples" / "reference-node" / "snapshot"
@@ -157,6 +158,21 @@ def test_rules_in_both_back_ends() -> None:
 def test_where_an_edit_hides_others_it_says_so() -> None:
     (found,) = told(changed(FILTER, "cali-FORWARD", edited))
     assert found.endswith("; so nothing can be said of rules 2 to 6")
+
+
+def test_rules_behind_a_log_prefix_that_the_kernel_cut_cannot_be_judged() -> None:
+    """And are no error: whoever configured such a prefix did nothing wrong."""
+    policy = ActivePolicy("default.normal", (ActiveRule(RuleAction.LOG), ActiveRule(RuleAction.DENY)))
+    view = replace(BUSY, policies=(*(one for one in BUSY.policies if one.name != policy.name), policy))
+    made = rendered(view, config=RenderConfig(log_prefix="a prefix that is longer than 27 bytes"))
+    only = replace(made, families={V4: made.families[V4]})
+    ruleset = complete_ruleset(made.families[V4], Backend.NFT)
+    empty = Ruleset(IPFamily.V6, Backend.NFT, {})
+    alone = audit_node([ruleset, empty], made.families[V4].ip_sets)
+    assert [(finding.severity, finding.kind) for finding in alone.findings] == [(Severity.NOTE, FindingKind.UNJUDGED)] * 3
+    assert alone.findings[0].text.startswith("cannot be judged, since the kernel cut its log prefix off: ")
+    assert alone.findings[0].text.endswith("; so nothing can be said of rule 2")
+    assert audit_node([ruleset, empty], made.families[V4].ip_sets, only).findings == ()
 
 
 # --- against a rendering -----------------------------------------------------------------------------------------
