@@ -101,6 +101,8 @@ def _verdict(found: Audit) -> str:
         looked = "no chain of Calico's is on this node"
         return f"{_counts(found)}; {looked}" if found.findings else f"{looked}: nothing could be audited"
     looked = f"{found.fitting} of {found.rules} rules in {len(found.chains)} chains fit their hashes"
+    if found.fitting * 2 < found.rules:
+        looked += "; most do not, so another version of Felix than 3.7 may have made them"
     return f"{_counts(found)}; {looked}" if found.findings else f"nothing is wrong: {looked}"
 
 

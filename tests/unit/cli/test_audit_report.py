@@ -80,6 +80,12 @@ def test_what_was_looked_at_ends_the_text() -> None:
     ]
 
 
+def test_where_most_rules_do_not_fit_another_felix_may_have_made_them() -> None:
+    found = lines(wrong(at(V4, FILTER)), chains=(AuditedChain(at(V4, FILTER), 9, 4, Era.NOT_KNOWN),))
+    assert found[2].startswith("1 error; 4 of 9 rules in ")
+    assert found[2].endswith("; most do not, so another version of Felix than 3.7 may have made them")
+
+
 OWNED: dict[str, tuple[Place, str | None]] = {
     "a policy's chain": (at(V4, RAW), "GlobalNetworkPolicy x"),
     "a workload's chain": (at(V4, FILTER, "cali-tw-cali1"), "interface cali1"),
