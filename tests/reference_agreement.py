@@ -28,7 +28,7 @@ from tortie.simulator.trace import Verdict as Walked
 from tortie.simulator.trace import Walk
 from tortie.simulator.walk import Arrival
 
-ATTEMPTS = 24
+ATTEMPTS = 40
 """How many packets are drawn for a cluster; some cannot be sent."""
 _MOST_TRIALS = 500
 

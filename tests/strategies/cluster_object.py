@@ -176,7 +176,7 @@ def _policy(draw: Draw, name: str) -> Object:
         spec["types"] = types
     if draw.chance(1 / 3):
         return _calico("NetworkPolicy", name, spec, namespace=draw.one(("a", "b")))
-    kind = draw.one(("", "", "applyOnForward", "doNotTrack", "preDNAT"))
+    kind = draw.one(("", "", "applyOnForward", "doNotTrack", "doNotTrack", "preDNAT", "preDNAT"))
     if kind:
         spec["applyOnForward"] = spec[kind] = True
         spec["selector"] = draw.one(("all()", "host == 'yes'", "role == 'x'"))
@@ -410,7 +410,7 @@ def draw_cluster(draw: Draw) -> list[Object]:
     if draw.chance(3 / 4):
         objects.append(_profile(draw, "shared", {"inherited": "yes", "role": "z"}))
     objects += _workloads(draw)
-    objects += [_host_endpoint(draw, name) for name in ("h1", "h2", "h3") if draw.chance(2 / 3)]
+    objects += [_host_endpoint(draw, name) for name in ("h1", "h2", "h3") if draw.chance(3 / 4)]
     objects += [_network_set(draw, kind) for kind in ("NetworkSet", "GlobalNetworkSet") if draw.chance(1 / 2)]
     objects += [_policy(draw, f"p{number}") for number in range(draw.number(1, 6))]
     return objects + ([_kubernetes_policy(draw)] if draw.chance(1 / 3) else [])

@@ -41,6 +41,7 @@ _SENDERS: tuple[tuple[Somebody, str | None], ...] = (
     *((who, who.interface) for who in (*WORKLOADS.values(), POD, FAR)),
     *((who, who.interface) for who in (*WORKLOADS.values(), FAR)),
     (OTHER_HOST, "eth0"),
+    (Somebody("cali1", FLOATING[IPFamily.V4], FLOATING[IPFamily.V6]), "cali1"),
     (STRANGERS[0], "cali1"),
     (WORKLOADS["web"], "cali12"),
     (NOBODY, NOBODY.interface),
@@ -70,9 +71,11 @@ def draw_packet(draw: Draw, routes: Mapping[Address, str]) -> Sent | None:
     sender, enters = draw.one(_SENDERS)
     receiver = draw.one(_RECEIVERS)
     source, destination = sender.address(family), receiver.address(family)
-    if _looks_foreign(source, enters, routes) and draw.chance(7 / 8):
+    if _looks_foreign(source, enters, routes) and draw.chance(15 / 16):
         return None
-    protocol = draw.one((TCP, TCP, TCP, UDP, UDP, SCTP, ICMP if family is IPFamily.V4 else ICMPV6, IPENCAP))
+    if NOBODY in (sender, receiver) and draw.chance(3 / 4):
+        return None
+    protocol = draw.one((TCP, TCP, TCP, TCP, UDP, UDP, UDP, SCTP, ICMP if family is IPFamily.V4 else ICMPV6, IPENCAP))
     ports = draw.number(1, 6), draw.number(1, 6)
     translated: Address | None = None
     if receiver is SERVICE_BACKEND[0] and protocol == TCP and draw.chance(1 / 3):
@@ -128,7 +131,7 @@ def _packet(
     if protocol == TCP:
         packet = Packet(*ends, sport=ports[0], dport=ports[1], tcp_flags=_SYN | (_ACK if stray else 0))
         return packet, Tracking.INVALID if stray else Tracking.NEW, None
-    if protocol == UDP and draw.chance(1 / 6):
+    if protocol == UDP and draw.chance(1 / 8):
         vni = draw.one((4096, 4096, 7))
         payload = b"\x08\0\0\0" + vni.to_bytes(3, "big") + bytes(15)
         return Packet(*ends, sport=ports[0], dport=VXLAN_PORT, payload=payload), Tracking.NEW, vni
