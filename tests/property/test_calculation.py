@@ -35,7 +35,7 @@ def test_all_at_once(given_updates: list[Update], config: Mapping[str, str]) -> 
     assert calculate(state.cluster, HERE, config) == calculate_plainly(state.cluster, HERE, config)
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(some_updates, configs, st.booleans()), max_size=5))
 def test_one_state_after_the_other(batches: list[tuple[list[Update], Mapping[str, str], bool]]) -> None:
     steps: list[Step] = []

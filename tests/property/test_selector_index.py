@@ -69,7 +69,7 @@ class Follower:
                     self.keys.remove(key)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(_steps, max_size=25))
 def test_agrees_with_the_search_of_everything(steps: list[tuple[Any, ...]]) -> None:
     index, judge = Follower(SelectorIndex), Follower(LinearIndex)
@@ -97,7 +97,7 @@ def test_nothing_is_left_of_what_has_gone(steps: list[tuple[Any, ...]]) -> None:
     assert not any((kinds._known, kinds._own, kinds._own_count, kinds._of_parent, kinds._parents, kinds.inherited))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(trees, labels)
 def test_a_compiled_selector_agrees_with_the_plain_reading(tree: Selector, given_labels: dict[str, str]) -> None:
     assert compile_selector(tree)(given_labels) is selects(tree, given_labels)
