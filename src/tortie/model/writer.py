@@ -2,7 +2,8 @@
 
 What is written reads as the same value (`tests/property/test_writer.py`). Fields that say nothing are left out: those that
 are None, and empty ones or zeros whose default is that. Words of an enumeration are always written: that a mode is `Never`
-is better said. Kinds and versions are the caller's to choose.
+is better said. So are fields that hold fields, empty or not, as Go's encoder has it: a rule's `source: {}`. Kinds and
+versions are the caller's to choose.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def plain_value(value: Any) -> dict[str, Any]:
 def _says_something(field: Any, default: Any) -> bool:
     if field is None:
         return False
-    if isinstance(field, Enum):
+    if isinstance(field, Enum) or is_dataclass(field):
         return True
     if field == default:
         return False

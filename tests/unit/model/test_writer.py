@@ -94,3 +94,9 @@ def test_false_zero_and_an_empty_list_are_told_from_nothing() -> None:
 def test_durations_as_go_writes_them(nanoseconds: int, text: str) -> None:
     assert format_duration(nanoseconds) == text
     assert read_duration(text) == nanoseconds
+
+
+def test_what_holds_fields_is_written_also_when_it_is_empty() -> None:
+    (resource,) = parse_resources([("f", HEAD + RESOURCES["Profile"])])
+    rule = {"action": "Pass", "source": {}, "destination": {}}
+    assert plain_resource(resource)["spec"] == {"ingress": [rule], "labelsToApply": {"a": "b"}}
