@@ -49,6 +49,13 @@ Examples:
 @click.option(
     "--backend", type=click.Choice(["legacy", "nft"]), help="Which iptables; by default the one behind `iptables`."
 )
+@click.option(
+    "--proc-sys",
+    type=click.Path(path_type=Path),
+    default=Path("/proc/sys"),
+    metavar="DIR",
+    help="Where the node's settings are written, if not /proc/sys.",
+)
 def agent(
     source_name: str,
     node: str | None,
@@ -56,6 +63,7 @@ def agent(
     status_file: Path | None,
     log_form: str,
     backend: str | None,
+    proc_sys: Path,
 ) -> None:
     """Runs the agent to its end."""
     from tortie.agent.log import set_up_log
@@ -70,7 +78,7 @@ def agent(
     name = node or local.get("FelixHostname") or os.uname().nodename.lower()
     source, sinks = open_source(source_name, name, local)
     try:
-        world = _world(name, source, [StatusFile(status_file or DEFAULT_PATH), *sinks], backend)
+        world = _world(name, source, [StatusFile(status_file or DEFAULT_PATH), *sinks], backend, proc_sys)
     except KernelRefused as refusal:
         click.echo(f"tortie: {refusal}", err=True)
         raise SystemExit(1) from None
@@ -92,7 +100,7 @@ def _file_parameters(config_file: Path | None) -> dict[str, str]:
         raise InvalidInput(f"cannot be read: {error}", source=str(path)) from None
 
 
-def _world(name: str, source: Source, sinks: list[StatusSink], backend: str | None) -> World:
+def _world(name: str, source: Source, sinks: list[StatusSink], backend: str | None, proc_sys: Path) -> World:
     import time
 
     from tortie.agent.knowledge import Cluster
@@ -104,7 +112,7 @@ def _world(name: str, source: Source, sinks: list[StatusSink], backend: str | No
 
     tools = observed_tools()
     chosen = Backend(backend) if backend is not None else detect_backend(tools)
-    network = NodeNetwork(tools)
+    network = NodeNetwork(tools, proc_sys)
     programmer = Programmer(KernelRules(tools, chosen), network, _features(tools), time.monotonic)
     watches: list[Any] = [KernelWatch(tools, network)]
     if chosen is Backend.NFT:
