@@ -234,6 +234,24 @@ spec: {nets: [10.9.0.0/16]}
     routes={"10.65.0.2/32": "cali1"},
 )
 
+LONG_PROFILE_NAME = Case(
+    (
+        Trial(tcp("10.20.0.9", HOST_ADDRESS, 8000), "eth0", True, False),
+        Trial(tcp("10.20.0.9", HOST_ADDRESS, 8001), "eth0", True, True),
+    ),
+    resources=f"""
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {{name: eth0, labels: {{role: host}}}}
+spec: {{node: {NODE}, interfaceName: eth0, profiles: [{"p" * 63}.{"q" * 65}]}}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {{name: host}}
+spec: {{selector: role == 'host', ingress: [{{action: Allow, protocol: TCP, destination: {{ports: [8001]}}}}]}}
+""",
+)
+
 CASES: dict[str, Case] = {
     "three lists in one rule": THREE_LISTS,
     "workload and host interfaces that share a letter under IPVS": SHARED_LETTER,
@@ -242,4 +260,5 @@ CASES: dict[str, Case] = {
     "a workload interface with a plus in its name": PLUS_IN_A_NAME,
     "a policy with ports of SCTP": SCTP_PORTS,
     "labels that pose as a namespace's": POSING_LABELS,
+    "a host endpoint with a profile of a long name": LONG_PROFILE_NAME,
 }

@@ -7,8 +7,12 @@ from typing import TypeVar
 import pytest
 
 from tortie.model import v1
+from tortie.model.metadata import Metadata
+from tortie.model.profile import Profile, ProfileSpec
 from tortie.model.read import Resources, parse_resources
 from tortie.model.resource_conversion import resource_to_v1, resources_to_v1
+from tortie.model.rule import Action, EntityRule, PolicyRule
+from tortie.model.scalar import PortRange
 from tortie.net.address import Address, parse_address, parse_prefix
 from tortie.selector.canonical import format_selector
 
@@ -304,3 +308,13 @@ LONG_PROFILE = resource("HostEndpoint", "h", f"{{node: n1, interfaceName: eth0, 
 def test_a_host_endpoint_with_a_profile_of_a_long_name_is_there_where_felix_forgets_it() -> None:
     assert only(cluster(LONG_PROFILE).host_endpoints).name == "h"
     assert cluster(LONG_PROFILE, felix_exact=True).host_endpoints == ()
+
+
+def test_a_profile_that_felix_refuses_denies_everything_and_keeps_its_labels() -> None:
+    sctp = PolicyRule(Action.ALLOW, protocol="SCTP", destination=EntityRule(ports=(PortRange(80, 80),)))
+    profile = Profile(Metadata(name="x"), ProfileSpec(ingress=(sctp,), labels_to_apply={"k": "v"}))
+    deny = (v1.Rule("deny"),)
+    assert resource_to_v1(profile, felix_exact=True) == v1.Profile("x", {"k": "v"}, deny, deny)
+    enforced = resource_to_v1(profile)
+    assert isinstance(enforced, v1.Profile)
+    assert (only(enforced.inbound).protocol, enforced.outbound) == ("sctp", ())
