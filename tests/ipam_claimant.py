@@ -22,6 +22,7 @@ from tortie.model.pool import IPPool
 from tortie.model.read import Resources
 from tortie.net.address import Address, parse_address, parse_prefix
 from tortie.net.error import InvalidInput
+from tortie.source.failure import DatastoreFailed
 
 HOSTS = ("a", "b", "c")
 POOLS = (make_pool("one", "10.0.0.0/27", 29), make_pool("six", "fd00::/121", 124))
@@ -93,4 +94,7 @@ async def main(argument: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))
+    try:
+        asyncio.run(main(json.loads(sys.argv[1])))
+    except DatastoreFailed:
+        sys.exit(1)

@@ -269,28 +269,44 @@ class IpamContract:
         assert all('"ended"' in text for text in outputs[len(deaths) :]), outputs
         whole = read_whole(world)
         assert whole.problems(quiet=not deaths) == []
-        taken = {str(address): handle for address, handle in taken_addresses(whole.blocks).items()}
-        given: dict[str, list[str]] = {}
-        releasing: set[str] = set()
-        for text in outputs:
-            for line in text.splitlines():
-                happened = json.loads(line)
-                if happened["did"] == "given":
-                    given[happened["handle"]] = happened["addresses"]
-                elif happened["did"] == "releasing":
-                    releasing.add(happened["handle"])
-        for handle, addresses in given.items():
-            if handle not in releasing:
-                assert [taken.get(address) for address in addresses] == [handle] * len(addresses)
+        told = read_told(outputs)
+        assert_nothing_was_lost(told, whole)
         if not deaths:
-            assert {address for address, handle in taken.items() if handle in releasing} == set()
-            assert len(taken) == sum(len(given[handle]) for handle in given.keys() - releasing)
-        # Whatever anybody left behind is found by its handle, and can be had again.
+            taken = taken_addresses(whole.blocks)
+            assert {address for address, handle in taken.items() if handle in told.releasing} == set()
+            assert len(taken) == sum(len(told.given[handle]) for handle in told.given.keys() - told.releasing)
+        self.take_all_back(world, whole)
+
+    def take_all_back(self, world: World, whole: Whole) -> None:
+        """Whatever anybody left behind is found by its handle, and can be had again."""
         for handle in whole.handles:
             self.run(world, release_handle(handle))
         assert taken_addresses(read_whole(world).blocks) == {}
         again = self.run(world, auto_assign(AssignRequest("b", count=32, handle="again"))).addresses
         assert len(set(again)) == 32
+
+
+@dataclass(frozen=True)
+class Told:
+    """What claimants said that they were given, and which of it they set about to give back."""
+
+    given: Mapping[str, list[str]]
+    releasing: frozenset[str]
+
+
+def read_told(outputs: list[str]) -> Told:
+    """What the lines of claimants say."""
+    happened = [json.loads(line) for text in outputs for line in text.splitlines()]
+    given = {one["handle"]: one["addresses"] for one in happened if one["did"] == "given"}
+    return Told(given, frozenset(one["handle"] for one in happened if one["did"] == "releasing"))
+
+
+def assert_nothing_was_lost(told: Told, whole: Whole) -> None:
+    """Every address that somebody was given, and has not set about to give back, is his: so nobody else has it."""
+    taken = {str(address): handle for address, handle in taken_addresses(whole.blocks).items()}
+    for handle, addresses in told.given.items():
+        if handle not in told.releasing:
+            assert [taken.get(address) for address in addresses] == [handle] * len(addresses)
 
 
 def launch_claimant(world: World, host: str, seed: int, steps: int) -> subprocess.Popen[str]:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.contract.ipam import IpamContract, World
+from tests.contract.ipam import (
+    IpamContract,
+    World,
+    assert_nothing_was_lost,
+    launch_claimant,
+    read_told,
+    read_whole,
+    wait_for_life,
+)
 from tests.etcd_server import EtcdServer, etcd_server
-from tests.ipam_claimant import RESOURCES
+from tests.ipam_claimant import HOSTS, RESOURCES
 from tests.requirement import missing_for_etcd
 from tortie.model.read import key_of
 from tortie.source.etcd_client import EtcdClient
@@ -71,3 +80,24 @@ class TestEtcdIpam(IpamContract):
         world = EtcdWorld(server)
         world.clear()
         return world
+
+    def test_an_etcd_that_is_killed_under_way_loses_nothing(self, world: World, server: EtcdServer) -> None:
+        processes = [launch_claimant(world, host, seed, steps=500) for seed, host in enumerate(HOSTS)]
+        try:
+            for process in processes:
+                wait_for_life(process)
+            time.sleep(0.2)
+            server.kill()
+            outputs = [process.communicate(timeout=30)[0] for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+            server.kill()
+            server.start()
+        assert not any('"ended"' in text for text in outputs)
+        told, whole = read_told(outputs), read_whole(world)
+        assert told.given
+        assert whole.problems(quiet=False) == []
+        assert_nothing_was_lost(told, whole)
+        self.take_all_back(world, whole)

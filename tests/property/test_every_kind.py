@@ -45,7 +45,7 @@ def without_what_is_refused(plain: dict[str, Any]) -> Resource:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(data=st.data())
 def test_what_is_written_reads_as_it_was(kind: str, data: st.DataObject) -> None:
     resource = without_what_is_refused(data.draw(plain_resources(kind)))
