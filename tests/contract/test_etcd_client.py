@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -185,6 +187,12 @@ def test_many_calls_at_once_share_one_connection(play: Play) -> None:
     play(script)
 
 
+def _unread_bytes(port: int) -> int:
+    """What the kernel holds for the connections at a port (proc(5), /proc/net/tcp: rx_queue)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(line[4].partition(":")[2], 16) for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "01")
+
+
 def test_a_write_that_was_sent_and_not_answered_is_uncertain(play: Play, server: EtcdServer) -> None:
     async def script(client: EtcdClient) -> None:
         await client.put("/a", b"1")
@@ -192,7 +200,9 @@ def test_a_write_that_was_sent_and_not_answered_is_uncertain(play: Play, server:
         server.process.send_signal(signal.SIGSTOP)  # Its kernel takes the request, and it says nothing.
         os.waitpid(server.process.pid, os.WUNTRACED)
         write = asyncio.create_task(client.put("/a", b"2"))
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(10):
+            while not _unread_bytes(server.client_port):
+                await asyncio.sleep(0.005)
         server.kill()
         with pytest.raises(DatastoreFailed) as failure:
             await write
@@ -244,3 +254,42 @@ def test_reads_go_to_the_next_server_and_writes_when_they_have_not_left() -> Non
             await alone.close()
 
         asyncio.run(script())
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(range(256)) * 64], ids=["none", "HTTP/1", "noise"]
+)
+def test_what_answers_and_is_no_etcd(answer: bytes) -> None:
+    handlers: set[asyncio.Task[None] | None] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
+        await reader.read(16)
+        writer.write(answer)
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+    async def run() -> None:
+        other = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = other.sockets[0].getsockname()[1]
+        client = EtcdClient(ClientConfig(etcd_endpoints=f"http://127.0.0.1:{port}"))
+        with pytest.raises(DatastoreFailed, match=f"http://127.0.0.1:{port}: "):
+            await client.get("/a")
+        await client.close()
+        other.close()
+        await asyncio.gather(*(handler for handler in handlers if handler is not None))
+
+    asyncio.run(run())
+
+
+def test_who_takes_the_call_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(etcd_client, "DIAL_TIMEOUT_S", 0.2)
+
+    async def run(port: int) -> None:
+        client = EtcdClient(ClientConfig(etcd_endpoints=f"http://127.0.0.1:{port}"))
+        with pytest.raises(DatastoreFailed):
+            await client.get("/a")
+        await client.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # The kernel takes the connection, nobody reads from it.
+        asyncio.run(run(silent.getsockname()[1]))

@@ -35,10 +35,16 @@ def open_source(name: str, node: str, local: Mapping[str, str]) -> tuple[Source,
         # Status is written by a client of its own, so that a slow write holds nothing up.
         return EtcdSource(EtcdClient(config)), [EtcdStatus(EtcdClient(config))]
     if name == "kubernetes":
+        from tortie.model.resource import ReadOptions
+        from tortie.model.workload_name import DEFAULT_INTERFACE_PREFIX
         from tortie.source.kubernetes import KubernetesSource
         from tortie.source.kubernetes_client import KubernetesClient
 
-        return KubernetesSource(KubernetesClient(_client_config(local))), []
+        config = _client_config(local)
+        # Pods' interfaces are named as Calico's plugin names them (spec: model 2.2).
+        prefix = local.get("InterfacePrefix", "").partition(",")[0] or DEFAULT_INTERFACE_PREFIX
+        options = ReadOptions(interface_prefix=prefix, use_pod_cidr=config.k8s_use_pod_cidr)
+        return KubernetesSource(KubernetesClient(config), options=options), []
     folder = Path(name)
     if folder.exists() and not folder.is_dir():
         raise InvalidInput(f"{name} is not a directory", remedy="--source takes a directory, etcd or kubernetes")

@@ -13,12 +13,13 @@ are refused as places. Handles of IPAM are not watched: there is one for each co
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Protocol
 
 from tortie.model.event import SourceEvent
 from tortie.model.read import key_of
 from tortie.net.error import InvalidInput
-from tortie.source.etcd_client import Entry, EtcdClient
+from tortie.source.etcd_client import Entry, Range, Watched
 from tortie.source.etcd_key import IPAM_BLOCKS, IPAM_CONFIG, IPAM_HOSTS, PLURALS, RESOURCES, parse_key
 from tortie.source.etcd_value import parse_value, readable
 from tortie.source.failure import DatastoreFailed, HistoryGone
@@ -35,12 +36,31 @@ Version = tuple[int, int]
 """A key's creation and last change."""
 
 
+class Reader(Protocol):
+    """What the source needs of a client; `EtcdClient` is one, and says what each raises."""
+
+    async def cluster_id(self) -> int:
+        """What tells the cluster from others."""
+
+    async def list(self, prefix: str, *, revision: int = 0, keys_only: bool = False) -> Range:
+        """All entries below a prefix at one moment."""
+
+    async def get_many(self, keys: Sequence[str], *, revision: int) -> tuple[Entry, ...]:
+        """Some entries at a revision."""
+
+    def watch(self, prefixes: Sequence[str], revision: int) -> AsyncIterator[Watched]:
+        """What happens from a revision on."""
+
+    async def close(self) -> None:
+        """Gives up the connection."""
+
+
 class EtcdSource:
     """Tells of the resources in a cluster of etcd. `wait` sleeps; both it and `back_off` are there for tests."""
 
     def __init__(
         self,
-        client: EtcdClient,
+        client: Reader,
         *,
         back_off: BackOff | None = None,
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,

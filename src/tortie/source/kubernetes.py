@@ -70,7 +70,7 @@ class KubernetesSource:
         draw_watch_s: Callable[[], int] = lambda: random.randint(*WATCH_S),  # noqa: S311
     ) -> None:
         self._client = client
-        self._options = options or ReadOptions()
+        self._options = options or ReadOptions(use_pod_cidr=client.use_pod_cidr)
         self._new_back_off = back_off
         self._wait = wait
         self._draw_watch_s = draw_watch_s

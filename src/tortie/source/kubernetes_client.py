@@ -100,6 +100,7 @@ class KubernetesClient:
         except (OSError, ValueError, ConfigError) as error:
             raise InvalidInput(f"cannot use the certificates or the user: {error}", source=_source(cluster)) from None
         self.server = cluster.cluster.server
+        self.use_pod_cidr = config.k8s_use_pod_cidr
         self._http = httpx.AsyncClient(
             base_url=self.server, transport=transport, auth=auth, timeout=httpx.Timeout(TIMEOUT_S), trust_env=False
         )

@@ -1,15 +1,23 @@
-"""What a key of etcd says; the source itself is tested over real servers (tests/contract/test_etcd.py)."""
+"""What a key of etcd says, and how the source goes about it; over real servers it is tested in tests/contract."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import pytest
 
+from tests.fakes.clock import StoppedClock
+from tests.fakes.etcd_reader import EtcdInMemory
+from tests.hearing import Hearer
+from tortie.model.event import Changed, Lost, Regained, Removed
 from tortie.model.read import Key
 from tortie.net.address import parse_prefix
 from tortie.net.error import InvalidInput
-from tortie.source.etcd import PREFIXES, read_entry
+from tortie.source.etcd import PREFIXES, EtcdSource, read_entry
 from tortie.source.etcd_client import Entry, prefix_end
 from tortie.source.etcd_key import IPAM_HANDLES, RESOURCES, affinity_key, block_key
+from tortie.source.link import BackOff
 from tortie.source.reading import Definition
 
 NODE = b'{"kind":"Node","apiVersion":"projectcalico.org/v3","metadata":{"name":"a"},"spec":{}}'
@@ -81,3 +89,118 @@ def test_what_is_watched() -> None:
         assert sum(prefix.encode() <= key.encode() < prefix_end(prefix) for prefix in PREFIXES) == 1, key
     for key in (f"{IPAM_HANDLES}a", "/calico/felix/v2/no-region/host/n/status", "/calico/resources/v2/x"):
         assert not any(prefix.encode() <= key.encode() < prefix_end(prefix) for prefix in PREFIXES), key
+
+
+# --- the source ----------------------------------------------------------------------------------------------------
+
+Script = Callable[[EtcdInMemory, Hearer, StoppedClock], Awaitable[None]]
+
+
+def play(script: Script, nodes: int = 0) -> None:
+    """Runs a script over a cluster in memory with some nodes; a wait takes what the clock takes."""
+
+    async def run() -> None:
+        etcd, clock = EtcdInMemory(), StoppedClock()
+        for index in range(nodes):
+            put(etcd, f"node-{index}")
+        source = EtcdSource(etcd, back_off=BackOff(draw=lambda: 1.0), wait=clock.wait)
+        async with Hearer(source) as heard:
+            await clock.turn()
+            await script(etcd, heard, clock)
+        assert etcd.calls[-1] == "close"
+
+    asyncio.run(run())
+
+
+def put(etcd: EtcdInMemory, name: str, label: str = "a") -> None:
+    etcd.put(
+        f"{RESOURCES}nodes/{name}", NODE.replace(b'"name":"a"', f'"name":"{name}","labels":{{"x":"{label}"}}'.encode())
+    )
+
+
+def test_an_hour_without_a_datastore() -> None:
+    """What was known stands, few tries are made, and of what happened meanwhile the difference is told."""
+
+    async def script(etcd: EtcdInMemory, heard: Hearer, clock: StoppedClock) -> None:
+        assert heard.in_sync and len(heard.resources) == 3
+        etcd.go("no route to host")
+        etcd.calls.clear()
+        await clock.advance(3600)
+        assert [type(event) for event in heard.events[4:]] == [Lost]
+        assert 200 < len(etcd.calls) < 300 and set(etcd.calls) == {"cluster"}
+        assert len(heard.resources) == 3
+        put(etcd, "node-0", "b")
+        etcd.delete(f"{RESOURCES}nodes/node-1")
+        put(etcd, "node-9")
+        etcd.compact()
+        etcd.come_back()
+        await clock.advance(15)
+        assert [type(event) for event in heard.events[5:]] == [Changed, Removed, Changed, Regained]
+
+    play(script, nodes=3)
+
+
+def test_only_what_changed_is_read_again() -> None:
+    async def script(etcd: EtcdInMemory, heard: Hearer, clock: StoppedClock) -> None:
+        etcd.values_read = 0
+        etcd.go("away")
+        await clock.turn()
+        put(etcd, "node-7", "b")
+        etcd.come_back()
+        await clock.advance(1)
+        assert heard.lost is None and etcd.values_read == 1
+
+    play(script, nodes=200)
+
+
+def test_when_most_changed_all_is_read_at_once() -> None:
+    async def script(etcd: EtcdInMemory, heard: Hearer, clock: StoppedClock) -> None:
+        etcd.go("away")
+        await clock.turn()
+        for index in range(600):
+            put(etcd, f"node-{index}", "b")
+        etcd.come_back()
+        etcd.calls.clear()
+        await clock.advance(1)
+        assert heard.lost is None and len(heard.resources) == 700
+        assert "get" not in etcd.calls and "list" in etcd.calls
+
+    play(script, nodes=700)
+
+
+def test_revisions_that_went_back_make_everything_doubtful() -> None:
+    """As after a restored backup, where other values may have the revisions that are known."""
+
+    async def script(etcd: EtcdInMemory, heard: Hearer, clock: StoppedClock) -> None:
+        etcd.go("away")
+        await clock.turn()
+        etcd.restore(etcd.revision - 1)
+        etcd.come_back()
+        etcd.values_read = 0
+        await clock.advance(1)
+        assert etcd.values_read == 2
+        assert {key.name for key in heard.keys} == {"node-0", "node-1"}
+        put(etcd, "node-5")
+        await clock.turn()
+        assert len(heard.resources) == 3, "the watch goes on from the new revision"
+
+    play(script, nodes=3)
+
+
+def test_history_that_is_always_gone_is_no_tight_loop() -> None:
+    async def script(etcd: EtcdInMemory, heard: Hearer, clock: StoppedClock) -> None:
+        etcd.go("away")
+        await clock.turn()
+        etcd.compacted = 10**9
+        etcd.come_back()
+        etcd.calls.clear()
+        await clock.advance(60)
+        assert 60 < etcd.calls.count("watch") <= 125
+        assert heard.lost is None
+        etcd.compacted = 0
+        await clock.advance(1)
+        put(etcd, "node-9")
+        await clock.turn()
+        assert len(heard.resources) == 2
+
+    play(script, nodes=1)
