@@ -1,9 +1,14 @@
-"""`tortie ipam show` and `tortie ipam release`: what addresses there are and who has them, as calicoctl shows it."""
+"""`tortie ipam show` and `tortie ipam release`: what addresses there are and who has them, as calicoctl shows it.
+
+Addresses are in the datastore, or, where a machine has none, in files below a directory that `tortie-cni` writes to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +21,32 @@ if TYPE_CHECKING:
     from tortie.source.calico_client import CalicoClient
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where addresses are kept: in the datastore that `config` names, or below the directory `files`.
+
+    Pools and nodes are then in the files and directories `resources`.
+    """
+
+    config: str | None
+    files: str | None
+    resources: tuple[str, ...]
+
+
+def place_options(function: F) -> F:
+    """The options that say where addresses are kept."""
+    for option in (
+        click.option("--resources", multiple=True, metavar="PATH", help="With --files: files of the pools and nodes."),
+        click.option(
+            "--files", metavar="DIRECTORY", help="Addresses kept in files, `ipam_dir` of tortie-cni, not in etcd."
+        ),
+        config_option,
+    ):
+        function = option(function)
+    return function
 
 
 _HELP = f"""Addresses: what there is, who has what, taking one back.
@@ -27,6 +58,7 @@ Examples:
   tortie ipam show --show-blocks
   tortie ipam show --ip 10.65.0.2
   tortie ipam release --ip 10.65.0.2
+  tortie ipam show --files /var/lib/tortie/ipam --resources cluster/
 """
 
 
@@ -40,8 +72,16 @@ def ipam() -> None:
 @click.option("--show-blocks", is_flag=True, help="Each block, not only the pools.")
 @click.option("--show-borrowed", is_flag=True, help="Addresses that nodes have from blocks which are not theirs.")
 @click.option("--show-configuration", is_flag=True, help="The cluster's rules of allocation.")
-@config_option
-def show(ip: str | None, show_blocks: bool, show_borrowed: bool, show_configuration: bool, config: str | None) -> None:
+@place_options
+def show(
+    ip: str | None,
+    show_blocks: bool,
+    show_borrowed: bool,
+    show_configuration: bool,
+    config: str | None,
+    files: str | None,
+    resources: tuple[str, ...],
+) -> None:
     """Show how much of each pool is in use, or who has one address.
 
     \b
@@ -49,20 +89,21 @@ def show(ip: str | None, show_blocks: bool, show_borrowed: bool, show_configurat
     """
     if sum((ip is not None, show_blocks, show_borrowed, show_configuration)) > 1:
         raise InvalidInput("these options exclude each other", remedy="see tortie ipam show --help")
+    place = Place(config, files, resources)
     if ip is not None:
-        _show_address(_address(ip), config)
+        _show_address(_address(ip), place)
     elif show_borrowed:
-        _show_borrowed(config)
+        _show_borrowed(place)
     elif show_configuration:
-        _show_configuration(config)
+        _show_configuration(place)
     else:
-        _show_usage(config, blocks=show_blocks)
+        _show_usage(place, blocks=show_blocks)
 
 
 @ipam.command()
 @click.option("--ip", required=True, metavar="ADDRESS", help="The address to take back.")
-@config_option
-def release(ip: str, config: str | None) -> None:
+@place_options
+def release(ip: str, config: str | None, files: str | None, resources: tuple[str, ...]) -> None:
     """Take an address back, whoever has it.
 
     This does not take it off an endpoint that uses it: it is for addresses that were left behind.
@@ -73,7 +114,7 @@ def release(ip: str, config: str | None) -> None:
     from tortie.ipam.release import release_addresses
 
     address = _address(ip)
-    if _run(config, release_addresses((address,))).unallocated:
+    if _run(Place(config, files, resources), release_addresses((address,))).unallocated:
         raise Refused(f"IP address {address} is not assigned")
     click.echo(f"Successfully released IP address {address}")
 
@@ -84,20 +125,45 @@ def _address(text: str) -> Address:
     return read_address(text)
 
 
-def _run(config: str | None, operation: Steps[T]) -> T:
+def _run(place: Place, operation: Steps[T]) -> T:
+    if place.files is not None:
+        return _run_over_files(place, place.files, operation)
+    if place.resources:
+        raise InvalidInput("--resources goes with --files", remedy="pools and nodes are in the datastore otherwise")
+
     async def work(client: CalicoClient) -> T:
         result = await client.ipam.run(operation)
         for problem in client.ipam.refused:
             click.echo(f"tortie: {problem}", err=True)
         return result
 
-    return with_client(config, work)
+    return with_client(place.config, work)
 
 
-def _show_address(address: Address, config: str | None) -> None:
+def _run_over_files(place: Place, directory: str, operation: Steps[T]) -> T:
+    import asyncio
+
+    from tortie.cli.resource_files import load_resources
+    from tortie.source.failure import DatastoreFailed
+    from tortie.source.file_ipam import FileIpam
+
+    if place.config is not None:
+        raise InvalidInput("--files and --config exclude each other", remedy="addresses are in files or in the datastore")
+    if not Path(directory).is_dir():
+        raise InvalidInput("no such directory", source=directory, remedy="give the ipam_dir of tortie-cni")
+    if not place.resources:
+        raise InvalidInput("--files needs to know the pools", remedy="name their files with --resources")
+    resources = load_resources(place.resources)
+    try:
+        return asyncio.run(FileIpam(Path(directory), resources).run(operation))
+    except DatastoreFailed as failure:
+        raise Refused(failure.reason) from None
+
+
+def _show_address(address: Address, place: Place) -> None:
     from tortie.ipam.release import assignment_of
 
-    attribute = _run(config, assignment_of(address))
+    attribute = _run(place, assignment_of(address))
     if attribute is None:
         click.echo(f"{address} is not assigned")
         return
@@ -113,11 +179,11 @@ def _show_address(address: Address, config: str | None) -> None:
         click.echo(f"  {name}: {value}")
 
 
-def _show_usage(config: str | None, *, blocks: bool) -> None:
+def _show_usage(place: Place, *, blocks: bool) -> None:
     from tortie.ipam.usage import read_usage
 
     rows = [("GROUPING", "CIDR", "IPS TOTAL", "IPS IN USE", "IPS FREE")]
-    for usage in _run(config, read_usage()):
+    for usage in _run(place, read_usage()):
         if usage.pool is not None:
             rows.append(_usage_row("IP Pool", str(usage.pool.spec.cidr), usage.used, usage.capacity))
         elif not blocks:
@@ -133,11 +199,11 @@ def _usage_row(grouping: str, cidr: str, used: int, capacity: int) -> tuple[str,
     return (grouping, cidr, f"{capacity:.5g}", taken, left)
 
 
-def _show_borrowed(config: str | None) -> None:
+def _show_borrowed(place: Place) -> None:
     from tortie.ipam.usage import read_borrowed
 
     rows = [("IP", "BORROWING-NODE", "BLOCK", "BLOCK OWNER", "TYPE", "ALLOCATED-TO")]
-    for one in _run(config, read_borrowed()):
+    for one in _run(place, read_borrowed()):
         noted = one.attribute.secondary
         kind, to = noted.get("type", ""), ""
         if "pod" in noted:
@@ -146,10 +212,10 @@ def _show_borrowed(config: str | None) -> None:
     click.echo(format_grid(rows), nl=False)
 
 
-def _show_configuration(config: str | None) -> None:
+def _show_configuration(place: Place) -> None:
     from tortie.ipam.claim import read_config
 
-    found = _run(config, read_config())
+    found = _run(place, read_config())
     rows = [
         ("PROPERTY", "VALUE"),
         ("StrictAffinity", str(found.strict_affinity).lower()),
