@@ -42,6 +42,7 @@ def with_client(config: str | None, work: Callable[[CalicoClient], Awaitable[T]]
     """Runs `work` over a connection to the datastore; what goes wrong ends the command."""
     import asyncio
 
+    from tortie.ipam.command import TooManyClaimants
     from tortie.source.client_config import DatastoreType, load_config
     from tortie.source.failure import DatastoreFailed, HistoryGone
 
@@ -66,8 +67,8 @@ def with_client(config: str | None, work: Callable[[CalicoClient], Awaitable[T]]
         return asyncio.run(run())
     except DatastoreFailed as failure:
         raise Refused(failure_words(failure)) from None
-    except HistoryGone as gone:
-        raise Refused(str(gone)) from None
+    except (HistoryGone, TooManyClaimants) as refusal:
+        raise Refused(str(refusal)) from None
 
 
 def failure_words(failure: Any) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tortie.source.calico_client import CalicoClient
 
 T = TypeVar("T")
+_SHOWN_FAILURES = 10
+"""In the last line; each has its own line above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,10 @@ def _sum_up(verb: Verb, kinds: Sequence[str], failures: Sequence[str]) -> None:
     if not failures:
         click.echo(f"Successfully {verb.past} {done}{quoted} resource(s)")
         return
-    reasons = f"[{', '.join(failures)}]"
+    listed = [*failures[:_SHOWN_FAILURES]]
+    if len(failures) > _SHOWN_FAILURES:
+        listed.append(f"and {len(failures) - _SHOWN_FAILURES} more")
+    reasons = f"[{', '.join(listed)}]"
     if done:
         click.echo(f"Partial success: {verb.past} {done} out of {len(kinds)}{quoted} resources")
         raise Refused(f"Hit error: {reasons}")
