@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 from tortie.bgp.peering import Member, Peerings, Remote, cluster_members, mesh_enabled, peerings_of
 from tortie.bgp.speaker import LogLevel, OwnBlock, Peer, PeerKind, PoolNetwork, Speaker, Tunnel
 from tortie.model.bgp import BGPConfiguration
-from tortie.model.ipam import BlockAffinity
+from tortie.model.ipam import BlockAffinity, BlockAffinitySpec
 from tortie.model.node import Node
 from tortie.model.parameter import CLUSTER_NAME, NODE_PREFIX, bgp_configuration_parameters
 from tortie.model.pool import IPIPMode, IPPool, VXLANMode
@@ -28,8 +28,11 @@ def speaker_of(
     service_networks: tuple[Prefix, ...] = (),
     services: tuple[Prefix, ...] = (),
     workload_prefixes: tuple[str, ...] = ("cali",),
+    claims: Iterable[BlockAffinitySpec] | None = None,
 ) -> Speaker:
     """One node's BGP.
+
+    `claims` are the node's claims to blocks where they are not kept among the resources.
 
     `router_id` is a dotted quad, `hash`, or empty for the node's IPv4 address (and `hash` where it has none);
     `service_networks` are the cluster's service addresses when they are announced, `services` those with an endpoint on
@@ -50,7 +53,7 @@ def speaker_of(
         log_level=_log_level(resources, node),
         peers=tuple(_peers(resources, own)),
         pools=_pools(resources),
-        blocks=_blocks(resources, node),
+        blocks=_blocks(node, (one.spec for one in resources.of(BlockAffinity)) if claims is None else claims),
         static_routes=(*service_networks, *services),
         rejected=service_networks,
         workload_prefixes=workload_prefixes,
@@ -123,7 +126,7 @@ def _pools(resources: Resources) -> tuple[PoolNetwork, ...]:
     return tuple(sorted(found, key=lambda pool: str(pool.cidr).replace("/", "-")))
 
 
-def _blocks(resources: Resources, node: str) -> tuple[OwnBlock, ...]:
-    claims = (claim.spec for claim in resources.of(BlockAffinity) if claim.spec.node == node)
-    found = {claim.cidr.network: claim.state in ("", "confirmed") for claim in claims if claim.deleted != "true"}
+def _blocks(node: str, claims: Iterable[BlockAffinitySpec]) -> tuple[OwnBlock, ...]:
+    own = (claim for claim in claims if claim.node == node and claim.deleted != "true")
+    found = {claim.cidr.network: claim.state in ("", "confirmed") for claim in own}
     return tuple(OwnBlock(cidr, found[cidr]) for cidr in sorted(found, key=str))

@@ -14,6 +14,8 @@ from tortie.net.error import InvalidInput
 if TYPE_CHECKING:
     from tortie.kernel.bird import BirdDaemon
     from tortie.kernel.run import Feed
+    from tortie.model.ipam import BlockAffinitySpec
+    from tortie.model.read import Resources
 
 EXIT_REFUSED = 1
 _DIALECTS = ("2", "1.6", "calico")
@@ -24,7 +26,8 @@ With -o it is written to a directory: `bird -p` must accept it first, and a BIRD
 before BIRD 2, bird6.ctl) takes it over without losing a session. Tunnels: the agent has the routes of VXLAN pools; only
 Calico's own BIRD can route into IPIP tunnels, and others leave those routes out.
 
-RESOURCES are files, directories or - for stdin, as for `tortie render`.
+RESOURCES are files, directories or - for stdin, as for `tortie render`. With --source instead, a directory or `etcd` is
+followed, and BIRD with it, until the end.
 
 \b
 Exit code: 0 when done, 1 when BIRD refused, 2 for bad input.
@@ -36,6 +39,8 @@ Exit code: 0 when done, 1 when BIRD refused, 2 for bad input.
 @click.option("--bird", "dialect", type=click.Choice(_DIALECTS), default="2", help="Which BIRD reads it; 2 by default.")
 @click.option("--router-id", metavar="ID", default="", help="A dotted quad or `hash`; by default the node's IPv4 address.")
 @click.option("-o", "--output", metavar="DIR", type=click.Path(file_okay=False), help="Write it there and tell BIRD.")
+@click.option("--source", metavar="SOURCE", help="Follow a directory, `etcd` or `kubernetes`; needs -o.")
+@click.option("--ipam-dir", metavar="DIR", type=click.Path(file_okay=False), help="Where blocks are kept, beside files.")
 @click.pass_context
 def bgp(
     context: click.Context,
@@ -45,26 +50,21 @@ def bgp(
     dialect: str,
     router_id: str,
     output: str | None,
+    source: str | None,
+    ipam_dir: str | None,
 ) -> None:
     """The command."""
     import platform
 
-    from tortie.bgp.view import speaker_of
-
+    _check_router_id(router_id)
+    name = node or platform.node().lower()
+    if source is not None:
+        _follow(source, name, router_id, dialect, output, ipam_dir, given=bool(resources))
+        return
     if not resources:
         raise InvalidInput("no resources are given", remedy="name files, directories, or -")
-    _check_router_id(router_id)
     found = read_resources(resources, keep_going=keep_going)
-    speaker = speaker_of(found, node or platform.node().lower(), router_id=router_id)
-    if dialect == "2":
-        from tortie.bgp.bird2 import bird2_files
-
-        files = bird2_files(speaker)
-    else:
-        from tortie.bgp.bird1 import bird1_files
-        from tortie.bgp.route_filter import TunnelWord
-
-        files = bird1_files(speaker, TunnelWord.KNOWN if dialect == "calico" else TunnelWord.UNKNOWN)
+    files = node_files(found, name, router_id, dialect, kept_claims(ipam_dir, name))
     if output is None:
         click.echo(shown(files), nl=False)
         return
@@ -90,6 +90,65 @@ def _check_router_id(text: str) -> None:
             raise InvalidInput(f"--router-id {text}: not a router id", remedy="a dotted quad, or hash") from None
 
 
+def _follow(
+    source: str, node: str, router_id: str, dialect: str, output: str | None, ipam_dir: str | None, *, given: bool
+) -> None:
+    import asyncio
+    import os
+
+    from tortie.agent.setting import environment_parameters
+    from tortie.cli.agent_source import open_source
+    from tortie.cli.bgp_follow import follow
+    from tortie.kernel.run import run_tool
+
+    if given or output is None:
+        raise InvalidInput("--source goes with -o and without RESOURCES")
+    opened, _ = open_source(source, node, environment_parameters(os.environ))
+    folder = Path(output)
+
+    def bring(resources: Resources) -> None:
+        write(run_tool, node_files(resources, node, router_id, dialect, kept_claims(ipam_dir, node)), folder, dialect)
+
+    asyncio.run(follow(opened, bring, polled=ipam_dir is not None))
+
+
+def node_files(
+    resources: Resources, node: str, router_id: str, dialect: str, claims: tuple[BlockAffinitySpec, ...] | None
+) -> dict[str, str]:
+    """The files for a node in one BIRD's language; raises `InvalidInput`."""
+    from tortie.bgp.view import speaker_of
+
+    speaker = speaker_of(resources, node, router_id=router_id, claims=claims)
+    if dialect == "2":
+        from tortie.bgp.bird2 import bird2_files
+
+        return bird2_files(speaker)
+    from tortie.bgp.bird1 import bird1_files
+    from tortie.bgp.route_filter import TunnelWord
+
+    return bird1_files(speaker, TunnelWord.KNOWN if dialect == "calico" else TunnelWord.UNKNOWN)
+
+
+def kept_claims(ipam_dir: str | None, node: str) -> tuple[BlockAffinitySpec, ...] | None:
+    """A node's claims to blocks that are kept in files; None where the resources have them."""
+    if ipam_dir is None:
+        return None
+    import asyncio
+
+    from tortie.ipam.command import list_affinities
+    from tortie.model.read import Resources
+    from tortie.net.address import IPFamily
+    from tortie.source.file_ipam import FileIpam
+
+    kept = FileIpam(Path(ipam_dir), Resources())
+
+    async def read() -> tuple[BlockAffinitySpec, ...]:
+        found = [await kept.run(list_affinities(node, family)) for family in IPFamily]
+        return tuple(entry.value for entries in found for entry in entries)
+
+    return asyncio.run(read())
+
+
 def shown(files: Mapping[str, str]) -> str:
     """All files as one text; where there are several, each begins with its name."""
     if len(files) == 1:
@@ -113,15 +172,13 @@ def daemons(folder: Path, dialect: str) -> tuple[BirdDaemon, ...]:
 
 
 def write(run: Feed, files: Mapping[str, str], folder: Path, dialect: str) -> None:
-    """Brings each daemon of a folder to its files and says what was done; raises `KernelRefused` and `OSError`."""
+    """Brings each daemon of a folder to its files and says what was changed; raises `KernelRefused` and `OSError`."""
     from tortie.kernel.bird import program_bird
 
     for daemon in daemons(folder, dialect):
         stem = daemon.main_file.rpartition(".")[0]
         own = {name: text for name, text in files.items() if name == daemon.main_file or name.startswith(f"{stem}_")}
         change = program_bird(run, daemon, own)
-        if not change.written:
-            said = "nothing to change"
-        else:
+        if change.written:
             said = "written, and taken over by BIRD" if change.reloaded else "written; no BIRD is running on it"
-        click.echo(f"{folder / daemon.main_file}: {said}")
+            click.echo(f"{folder / daemon.main_file}: {said}")

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "delete": ("tortie.cli.datastore_delete:delete", "Delete resources of the datastore."),
     "ipam": ("tortie.cli.ipam:ipam", "Show which addresses are in use and by whom, or take one back."),
     "flush": ("tortie.cli.flush:flush", "Remove all of Calico's rules and ip sets from this node."),
+    "lab": ("tortie.cli.lab:lab", "Stand a whole network up on this machine, and verify what it does."),
     "trace": ("tortie.cli.trace:trace", "Walk a packet through a node's rules and say what becomes of it, and why."),
     "explain-log": ("tortie.cli.explain_log:explain_log", "Explain TRACE lines of the kernel rule by rule."),
     "snapshot": ("tortie.cli.snapshot:snapshot", "Read everything that decides a packet's fate on a node into a file."),

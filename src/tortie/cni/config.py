@@ -2,7 +2,7 @@
 
 Keys that are not known are passed over, as the CNI specification wants it; those that are must make sense. Where pods and
 endpoints are kept is `datastore_type`: Calico's etcd, or `directory`, which is ours: resources are files in
-`datastore_dir`, addresses are kept in `ipam_dir`.
+`datastore_dir`, addresses are kept in `ipam_dir`. Pods that are asked of no API are manifests in `manifests_dir`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class NetworkConfig:
     datastore_type: str = ""
     datastore_dir: str = ""
     ipam_dir: str = ""
+    manifests_dir: str = ""
     policy_type: str = ""
     allow_ip_forwarding: bool = False
     addresses_without_ipam: bool = False
@@ -98,6 +99,7 @@ def parse_config(text: str) -> NetworkConfig:
         datastore_type=reader.text("datastore_type"),
         datastore_dir=reader.text("datastore_dir"),
         ipam_dir=reader.text("ipam_dir"),
+        manifests_dir=reader.text("manifests_dir"),
         policy_type=reader.inside("policy").text("type"),
         allow_ip_forwarding=reader.inside("container_settings").switch("allow_ip_forwarding"),
         addresses_without_ipam=features.switch("ip_addrs_no_ipam"),

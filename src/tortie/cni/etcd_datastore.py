@@ -47,6 +47,11 @@ class EtcdDatastore:
         found = self._get(Key("WorkloadEndpoint", namespace, name))
         return found if isinstance(found, WorkloadEndpoint) else None
 
+    def endpoints(self) -> tuple[WorkloadEndpoint, ...]:
+        """The endpoints of all namespaces that can be read."""
+        found = self._run(self._store.list("WorkloadEndpoint"))
+        return tuple(one for one in found.resources if isinstance(one, WorkloadEndpoint))
+
     def put_endpoint(self, endpoint: WorkloadEndpoint) -> None:
         """Creates the endpoint, or replaces what is there now."""
         existing = self._get(key_of(endpoint))

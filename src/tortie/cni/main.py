@@ -163,6 +163,8 @@ def open_datastore(config: NetworkConfig, environment: Mapping[str, str]) -> tup
 
     if isinstance(datastore, FileDatastore):
         return datastore, datastore
+    if config.manifests_dir:
+        return datastore, FileDatastore(Path(config.manifests_dir), Path(config.ipam_dir or DEFAULT_IPAM_DIRECTORY))
     return datastore, _kubernetes_pods(config, environment)
 
 

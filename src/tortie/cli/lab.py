@@ -1,0 +1,137 @@
+"""`tortie lab`: a whole network on this machine, brought up, verified and taken away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tortie.cli.resource_option import tell
+from tortie.net.error import InvalidInput
+
+if TYPE_CHECKING:
+    from tortie.lab.up import Laboratory
+    from tortie.model.read import Resources
+
+EXIT_FAILED = 1
+
+_HELP = """A laboratory: nodes with agents, BIRD and pods, a router and hosts outside, in namespaces of this machine.
+
+TOPOLOGY is a YAML file (docs/lab.md). Needs root. Nothing outside the laboratory's own namespaces and files is touched.
+
+\b
+  tortie lab up examples/lab/allow-web/lab.yaml
+  tortie lab verify examples/lab/allow-web/lab.yaml
+  tortie lab down allow-web
+"""
+
+
+@click.group(help=_HELP)
+def lab() -> None:
+    """The group itself does nothing."""
+
+
+@lab.command()
+@click.argument("topology", type=click.Path(dir_okay=False))
+@click.pass_context
+def up(context: click.Context, topology: str) -> None:
+    """Bring a laboratory up and wait until it is ready."""
+    from tortie.kernel.refusal import KernelRefused
+    from tortie.lab.topology import resource_paths
+    from tortie.lab.up import bring_up
+
+    found = open_laboratory(topology)
+    files = resource_paths(found.topology, Path(topology))
+    given = _given(files)
+    _need_root()
+    try:
+        bring_up(found, given, files, lambda step: tell([f"{found.topology.name}: {step}"]))
+    except KernelRefused as refusal:
+        tell([str(refusal)])
+        context.exit(EXIT_FAILED)
+    pods = len(found.topology.all_pods)
+    click.echo(f"{found.topology.name} is up: {len(found.topology.nodes)} nodes, {pods} pods")
+
+
+@lab.command()
+@click.argument("name")
+@click.pass_context
+def down(context: click.Context, name: str) -> None:
+    """Take a laboratory away, by its name or its topology's file, also one that was left halfway."""
+    from tortie.kernel.refusal import KernelRefused
+    from tortie.lab.machine import Machine, laboratories
+
+    if name.endswith((".yaml", ".yml", ".json")):
+        name = open_laboratory(name).topology.name
+    machine = Machine(name)
+    if not machine.exists():
+        known = ", ".join(laboratories()) or "there is none"
+        raise InvalidInput(f"there is no laboratory {name!r}", remedy=f"those that there are: {known}")
+    _need_root()
+    try:
+        machine.remove()
+    except KernelRefused as refusal:
+        tell([str(refusal)])
+        context.exit(EXIT_FAILED)
+    click.echo(f"{name} is gone")
+
+
+@lab.command()
+@click.argument("topology", type=click.Path(dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Every try as a JSON document.")
+@click.pass_context
+def verify(context: click.Context, topology: str, as_json: bool) -> None:
+    """Try every pair by every probe: kernel, simulator and policy must agree.
+
+    Exit code: 0 when they do, 1 when they do not, 2 for bad input.
+    """
+    import json
+
+    from tortie.lab.matrix import disagreement_lines, document, matrix_lines, summary_line
+    from tortie.lab.verify import verify as verified
+
+    found = open_laboratory(topology)
+    _need_root()
+    findings = verified(found, lambda step: tell([f"{found.topology.name}: {step}"]))
+    if as_json:
+        click.echo(json.dumps(document(findings), indent=1))
+    else:
+        for line in (*matrix_lines(findings), *disagreement_lines(findings), summary_line(findings)):
+            click.echo(line)
+    if not all(finding.agrees for finding in findings):
+        context.exit(EXIT_FAILED)
+
+
+@lab.command("list")
+def list_() -> None:
+    """Name the laboratories of which there is anything."""
+    from tortie.lab.machine import laboratories
+
+    for name in laboratories():
+        click.echo(name)
+
+
+def open_laboratory(path: str) -> Laboratory:
+    """The laboratory of a topology's file; raises `InvalidInput`."""
+    from tortie.cli.node_source import read_text
+    from tortie.lab.machine import Machine
+    from tortie.lab.topology import parse_topology
+    from tortie.lab.up import Laboratory
+
+    topology = parse_topology(read_text(path), path)
+    return Laboratory(topology, Machine(topology.name))
+
+
+def _given(files: tuple[Path, ...]) -> Resources:
+    from tortie.cli.resource_files import load_resources
+    from tortie.model.read import Resources
+
+    return load_resources([str(path) for path in files]) if files else Resources()
+
+
+def _need_root() -> None:
+    import os
+
+    if os.geteuid() != 0:
+        raise InvalidInput("a laboratory needs root", remedy="sudo tortie lab ...")

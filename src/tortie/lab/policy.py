@@ -1,0 +1,153 @@
+"""What policy means for a conversation across nodes: `reference` at each node that it passes, by the plan of the wires.
+
+Neither the kernel nor the simulator is asked: which interfaces a packet takes follows from who is where. What nodes do to
+addresses is told as it is declared: services, floating addresses, masquerading towards the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tortie.lab.probe import Outcome
+from tortie.lab.station import Kind, Station, Target
+from tortie.lab.topology import Topology
+from tortie.model.pool import IPPool
+from tortie.model.read import Resources
+from tortie.net.address import Address, Prefix
+from tortie.net.protocol import ICMP
+from tortie.reference.conversation import decide_conversation
+from tortie.reference.decision import Verdict
+from tortie.reference.flow import LOOPBACK, Flow
+
+_WIRE = "eth0"
+_ECHO = 8
+_UNKNOWN_PORT = 50000
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Whether policy allows a conversation, None when that cannot be told; and why."""
+
+    allows: bool | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The resources of a laboratory, and where its pods are."""
+
+    topology: Topology
+    resources: Resources
+    interfaces: Mapping[str, str]
+    """The node's end of each pod's interface, by the pod's name."""
+
+    def meaning(self, station: Station, target: Target, outcome: Outcome) -> Meaning:
+        """What policy means for a try; `outcome` tells the source address and port that it had."""
+        source = outcome.source or station.address
+        port = outcome.source_port or _UNKNOWN_PORT
+        why = "no node has anything to say"
+        for node, flow in self._way(station, target, source, port):
+            found = decide_conversation(self.resources, node, flow, interfaces=self._node_interfaces(node))
+            said = found.answer or found.first
+            if found.verdict is Verdict.UNKNOWN:
+                return Meaning(None, f"{node}: {said.decided_by}")
+            if found.verdict is not Verdict.ALLOWED:
+                return Meaning(False, f"{node}: {said.decided_by}")
+            why = f"{node}: {said.decided_by}"
+        return Meaning(True, why)
+
+    def _way(self, station: Station, target: Target, source: Address, port: int) -> Iterator[tuple[str, Flow]]:
+        """The nodes that a conversation passes, each with the packet as it meets it."""
+        behind = target.behind
+        wire = _Wire(source, target.address, target.probe.protocol, port, target.probe.port)
+        door = target.via or self._floats_at(target)
+        if station.node:
+            enters = self.interfaces[station.name] if station.kind is Kind.POD else None
+            if door == station.node or (not door and behind.node == station.node):
+                yield (
+                    station.node,
+                    wire.flow(enters, self._to(behind, station.node, own=enters is None), self._translation(target)),
+                )
+                return
+            yield station.node, wire.flow(enters, _WIRE)
+            wire = self._masqueraded(station, wire)
+        if door:
+            translation = self._translation(target)
+            leaves = self._to(behind, door)
+            yield door, wire.flow(_WIRE, leaves, translation)
+            if behind.node == door:
+                return
+            wire = wire.translated(translation)
+            if behind.kind is Kind.POD:
+                yield behind.node, wire.flow(_WIRE, self._to(behind, behind.node))
+            return
+        if behind.node:
+            yield behind.node, wire.flow(_WIRE, self._to(behind, behind.node))
+
+    def _to(self, behind: Station, node: str, *, own: bool = False) -> str | None:
+        """By which interface a packet leaves a node towards a station; None when it is for the node itself."""
+        if behind.node != node:
+            return _WIRE
+        if behind.kind is Kind.POD:
+            return self.interfaces[behind.name]
+        return LOOPBACK if own else None
+
+    def _floats_at(self, target: Target) -> str:
+        """The node that gives a floating address to its pod: the pod's own."""
+        return target.behind.node if target.address != target.behind.address else ""
+
+    def _translation(self, target: Target) -> tuple[Address, int] | None:
+        """What a service leads to; floating addresses are found in the resources."""
+        return (target.behind.address, target.port) if target.via else None
+
+    def _masqueraded(self, station: Station, wire: _Wire) -> _Wire:
+        """The packet as it leaves a pod's node: from the node's own address when it goes out of all pools."""
+        own = [pool.spec for pool in self.resources.of(IPPool) if pool.spec.cidr.contains(wire.source.value)]
+        pools: list[Prefix] = [pool.spec.cidr for pool in self.resources.of(IPPool)]
+        if station.kind is not Kind.POD or not any(pool.nat_outgoing for pool in own):
+            return wire
+        if any(pool.contains(wire.destination.value) for pool in pools):
+            return wire
+        return wire.sent_from(self.topology.node_addresses()[station.node])
+
+    def _node_interfaces(self, node: str) -> Mapping[str, tuple[Address, ...]]:
+        own = {_WIRE: (self.topology.node_addresses()[node],), LOOPBACK: ()}
+        return own | {interface: () for name, interface in self.interfaces.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """A packet between nodes."""
+
+    source: Address
+    destination: Address
+    protocol: int
+    source_port: int
+    destination_port: int
+
+    def flow(self, enters: str | None, leaves: str | None, translation: tuple[Address, int] | None = None) -> Flow:
+        """The packet at a node."""
+        is_icmp = self.protocol == ICMP
+        return Flow(
+            source=self.source,
+            destination=self.destination,
+            protocol=self.protocol,
+            source_port=0 if is_icmp else self.source_port,
+            destination_port=0 if is_icmp else self.destination_port,
+            icmp_type=_ECHO if is_icmp else 0,
+            enters=enters,
+            leaves=leaves,
+            translated=translation[0] if translation else None,
+            translated_port=translation[1] if translation else None,
+        )
+
+    def sent_from(self, source: Address) -> _Wire:
+        """The same from another source."""
+        return _Wire(source, self.destination, self.protocol, self.source_port, self.destination_port)
+
+    def translated(self, translation: tuple[Address, int] | None) -> _Wire:
+        """The same to where it was translated to."""
+        if translation is None:
+            return self
+        return _Wire(self.source, translation[0], self.protocol, self.source_port, translation[1])
