@@ -30,10 +30,7 @@ _NETFILTER_CAUSES = frozenset({Cause.RULE, Cause.CHAIN_POLICY, Cause.HOTDROP, Ca
 def compare_steps(kernel: Sequence[KernelStep], trace: Trace, backend: Backend) -> list[str]:
     """The first place where the two lists of steps part, as one remark; nothing when they agree."""
     expected = [step for step in kernel if step.backend is backend]
-    said = [step for step in trace.steps if isinstance(step, RuleStep | ChainStep) and step.backend is backend]
-    said = [step for step in said if not isinstance(step, RuleStep) or step.matched]
-    if backend is Backend.NFT:
-        said = [step for step in said if not (isinstance(step, ChainStep) and step.policy is None)]
+    said = _told_steps(trace, backend)
     at = 0
     for position, step in enumerate(said):
         if at < len(expected) and not _same_step(expected[at], step) and _drops_copy(expected[at], trace):
@@ -48,6 +45,15 @@ def compare_steps(kernel: Sequence[KernelStep], trace: Trace, backend: Backend) 
     if at < len(expected):
         return [f"step {len(said) + 1}: kernel {expected[at]}, simulator nothing more"]
     return []
+
+
+def _told_steps(trace: Trace, backend: Backend) -> list[SimStep]:
+    """The steps of which the kernel's trace tells too."""
+    said = [step for step in trace.steps if isinstance(step, RuleStep | ChainStep) and step.backend is backend]
+    said = [step for step in said if not isinstance(step, RuleStep) or step.matched]
+    if backend is Backend.NFT:
+        said = [step for step in said if not (isinstance(step, ChainStep) and step.policy is None)]
+    return said
 
 
 def _drops_copy(step: KernelStep, trace: Trace) -> bool:
@@ -90,6 +96,46 @@ def compare_own(outcome: Outcome, trace: Trace, backend: Backend, *, local: bool
     if local and outcome.errno != trace.errno:
         found.append(f"errno: kernel {outcome.errno}, simulator {trace.errno}")
     return found
+
+
+def compare_copied(outcome: Outcome, trace: Trace, copies: Sequence[Trace], backend: Backend) -> list[str]:
+    """As `compare_own` for a packet that TEE copied, and for the copies.
+
+    Nothing in the kernel's account tells a packet from its copy, so the steps of all are compared as one bag, and so is
+    what left.
+    """
+    kernel = [step for walk in outcome.walks if walk.origin is not Origin.MADE for step in walk.steps]
+    left = [step for step in kernel if step.backend is backend]
+    found = []
+    for one in (trace, *copies):
+        for step in _told_steps(one, backend):
+            same = next((step_ for step_ in left if _same_step(step_, step)), None)
+            if same is not None:
+                left.remove(same)
+            elif not (isinstance(step, RuleStep) and step.maybe):
+                found.append(f"copied packet: simulator has {_step_text(step, backend)}, the kernel not")
+    found += [f"copied packet: kernel has {step}, the simulator not" for step in left if not _is_hotdrop(step, trace)]
+    return found[:1] or _compare_departures_of_copied(outcome, (trace, *copies))
+
+
+def _compare_departures_of_copied(outcome: Outcome, traces: Sequence[Trace]) -> list[str]:
+    expected = [one.out for one in traces if one.disposition in _ON_THE_WIRE and one.out is not None]
+    gone = [one for one in outcome.departures if one.origin is not Origin.MADE]
+    packets = [(one.iface, read_packet(one.data)) for one in gone]
+    if any(packet is None or packet.is_fragment for _, packet in packets):
+        kernel, simulator = ({one.iface for one in found} for found in (gone, expected))
+        return [] if kernel == simulator else [f"copied packet leaves: kernel by {kernel}, simulator by {simulator}"]
+    for out in expected:
+        same = next((one for one in packets if _leaves_as(one, out)), None)
+        if same is None:
+            return [f"copied packet leaves: kernel not, simulator {_out_text(out)}"]
+        packets.remove(same)
+    return [f"copied packet leaves: kernel by {iface}: {packet}, simulator not" for iface, packet in packets]
+
+
+def _leaves_as(departure: tuple[str, Packet | None], out: Egress) -> bool:
+    iface, packet = departure
+    return iface == out.iface and packet is not None and not compare_packets(packet, _without_lone_fragment(out.packet), "")
 
 
 def _compare_end(outcome: Outcome, trace: Trace) -> list[str]:

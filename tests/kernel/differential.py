@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from tests.kernel.compare import compare_connections, compare_made, compare_own, is_stamped
+from tests.kernel.compare import compare_connections, compare_copied, compare_made, compare_own, is_stamped
 from tests.kernel.oracle.device import CannotBind
 from tests.kernel.oracle.netlink import MessagesLost
 from tests.kernel.oracle.node import KernelNode, Refused, mac_bytes
@@ -320,7 +320,11 @@ class _Trial:
                 yield quoted
 
     def _differences(self, trace: Trace, session: Session) -> list[str]:
-        remarks = compare_own(self._outcome, trace, self._backend, local=self._given.in_iface is None)
+        copies = [answer for answer in trace.answers if _is_copy(answer, trace)]
+        if copies:
+            remarks = compare_copied(self._outcome, trace, copies, self._backend)
+        else:
+            remarks = compare_own(self._outcome, trace, self._backend, local=self._given.in_iface is None)
         remarks += self._compare_answers(trace)
         # What the node's own sockets answer changes the connection further; it is then compared afterwards.
         return remarks if remarks or self._unpredicted else self._compare_connection(trace, session)
@@ -336,9 +340,12 @@ class _Trial:
 
     def _compare_answers(self, trace: Trace) -> list[str]:
         """Pairs what the simulator says the node makes with what the kernel made, in order of kind."""
-        unpaired = list(self._outcome.walks[1:])
+        copies = [answer for answer in trace.answers if _is_copy(answer, trace)]
+        unpaired = [walk for walk in self._outcome.walks[1:] if not (copies and walk.origin is Origin.COPY)]
         remarks: list[str] = []
         for answer, nested in _all_answers(trace):
+            if answer in copies:
+                continue
             walk = _walk_of(answer, unpaired)
             if walk is None:
                 remarks += self._missing(answer, limited=not nested and _is_limited(answer, trace))
@@ -494,6 +501,12 @@ def _is_limited(answer: Trace, about: Trace) -> bool:
     """True for the errors that the kernel counts by receiver (`patience`)."""
     packet = answer.packet
     return packet.family is IPFamily.V4 and packet.is_icmp and (_is_redirect(packet) or _refusal(about))
+
+
+def _is_copy(answer: Trace, about: Trace) -> bool:
+    """True for what TEE sent: other answers are errors and resets, and never to their like (`separate`)."""
+    kind = packet_kind(format_packet(answer.packet))
+    return kind not in (Kind.ICMP_ERROR, Kind.RESET) or kind is packet_kind(format_packet(about.packet))
 
 
 def _walk_of(answer: Trace, walks: Sequence[KernelWalk]) -> KernelWalk | None:

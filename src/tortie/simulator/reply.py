@@ -255,5 +255,5 @@ def tee_copy(skb: Skb, hook: Hook, target: TeeTarget) -> Reply:
     if packet.family is IPFamily.V4:
         packet = replace(packet, dont_fragment=True)
     if hook in (Hook.PREROUTING, Hook.INPUT):
-        packet = replace(packet, ttl=max(packet.ttl - 1, 0))
+        packet = replace(packet, ttl=packet.ttl - 1 & 0xFF)
     return Reply(packet, skb.mark, untracked=True, gateway=target.gateway, out_iface=target.oif)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tests.kernel.generate.draw import Draw
 from tests.kernel.generate.match import MatchDraw, NamedSet, draw_matches
 from tests.kernel.generate.place import Place
-from tests.kernel.generate.target import draw_target
+from tests.kernel.generate.target import DrawnTarget, draw_target
 from tests.kernel.generate.world import World
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import BUILTIN_CHAINS, Backend, Hook, TableName
@@ -67,15 +67,14 @@ def _draw_chain(of: MatchDraw, name: str, later: Sequence[_UserChain]) -> list[s
     lines = []
     for _ in range(draw.weighted([(0, 2), (1, 3), (2, 4), (3, 3), (5, 2), (8, 1)])):
         if callable_chains and draw.chance(0.3):
-            words, protocol, needs = f"{draw.weighted([('-j', 4), ('-g', 1)])} {draw.one(callable_chains)}", None, ""
+            target = DrawnTarget(f"{draw.weighted([('-j', 4), ('-g', 1)])} {draw.one(callable_chains)}")
         else:
             target = draw_target(of)
-            words, protocol, needs = target.words, target.protocol, target.needs
-        if protocol == 17:
+        if target.protocol == 17:
             matches = f"-p udp {of.bang(0)}--dport {of.port_range()}"
-        elif needs:
-            matches = f"-p tcp {needs}"
+        elif target.needs:
+            matches = f"-p tcp {target.needs}"
         else:
-            matches = draw_matches(of, protocol=protocol)
-        lines.append(" ".join(part for part in (f"-A {name}", matches, words) if part))
+            matches = draw_matches(of, protocol=target.protocol)
+        lines.append(" ".join(part for part in (f"-A {name}", matches, target.words) if part))
     return lines

@@ -108,8 +108,16 @@ def draw_matches(of: MatchDraw, *, protocol: int | None = None) -> str:
     count = draw.weighted([(0, 5), (1, 5), (2, 2), (3, 1)])
     offers = _OFFERS if of.v4 else _OFFERS + _OFFERS_V6
     makers = {draw.weighted(offers): None for _ in range(count)}
-    words += [make(of) for make in makers]
+    words += [make(of) for make in _tellable(list(makers))]
     return " ".join(word for word in words if word)
+
+
+def _tellable(makers: list[Maker]) -> list[Maker]:
+    """At most one test that remembers: which of two made a rule miss, and so what the other remembers, nobody can see."""
+    remembering = [
+        make for make in makers if make in (_limit, _hashlimit, _statistic, _quota, _recent, _connlimit, _connlabel)
+    ]
+    return [make for make in makers if make not in remembering[1:]]
 
 
 # --- layer 4 -----------------------------------------------------------------------------------------------------

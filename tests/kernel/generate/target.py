@@ -1,4 +1,7 @@
-"""Draws what a rule does: every target this kernel and Tortie know, where the kernel allows it (spec: netfilter 6)."""
+"""Draws what a rule does: every target this kernel and Tortie know, where the kernel allows it (spec: netfilter 6).
+
+TEE is not drawn, as the oracle cannot always tell a packet from its copy; `tests/cases/found` has scenarios with it.
+"""
 
 from __future__ import annotations
 
@@ -157,16 +160,6 @@ def _tproxy(of: MatchDraw) -> DrawnTarget | None:
     return DrawnTarget("-j TPROXY --on-port 9 --tproxy-mark 0x1", of.draw.one([6, 17]))
 
 
-def _tee(of: MatchDraw) -> DrawnTarget | None:
-    """Not where the copy itself comes by: the oracle could not tell it from the packet (`separate`)."""
-    if not of.place.only(Hook.PREROUTING, Hook.INPUT, Hook.FORWARD):
-        return None
-    addresses = of.world.addresses[of.place.family]
-    gateway = of.draw.one((*addresses.all_hosts, *addresses.remote))
-    device = f" --oif {of.draw.one(of.world.interfaces)}" if of.draw.chance(0.2) else ""
-    return DrawnTarget(f"-j TEE --gateway {gateway}{device}")
-
-
 def _address_range(of: MatchDraw, *, ports: bool) -> tuple[str, int | None]:
     """Where NAT goes: an address, a range, a port; the protocol that ports need."""
     addresses = of.world.addresses[of.place.family]
@@ -232,7 +225,7 @@ def _netmap(of: MatchDraw) -> DrawnTarget:
 
 _EVERYWHERE: tuple[tuple[Maker, float], ...] = (
     (_fixed("-j ACCEPT"), 4), (_drop, 1.5), (_fixed("-j RETURN"), 1.5), (_fixed(""), 1.5), (_mark, 5), (_connmark, 2),
-    (_log, 0.7), (_tee, 0.3), (_set, 2), (_queue, 0.1), (_classify, 0.3), (_mss, 0.4),
+    (_log, 0.7), (_set, 2), (_queue, 0.1), (_classify, 0.3), (_mss, 0.4),
 )  # fmt: skip
 _BY_TABLE: dict[TableName, tuple[tuple[Maker, float], ...]] = {
     TableName.RAW: ((_notrack, 2), (_trace, 0.2)),
