@@ -76,6 +76,8 @@ class AgentNode:
     folder: Path
     backend: str = "nft"
     environment: dict[str, str] = field(default_factory=dict)
+    source: str = ""
+    """What `--source` is; the directory of resources if nothing is said."""
 
     def __post_init__(self) -> None:
         self.node = Namespace()
@@ -118,7 +120,7 @@ class AgentNode:
             "from tortie.cli.main import main; main()",
             "agent",
             "--source",
-            str(self.resources),
+            self.source or str(self.resources),
         ]
         command += ["--node", NODE, "--status-file", str(self.status_file), "--backend", self.backend]
         environment = {**os.environ, "XTABLES_LOCKFILE": str(self.folder / "lock"), **self.environment}

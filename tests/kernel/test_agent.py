@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.agent_node import PROFILE, AgentNode, allow_from, udp_socket, workload
+from tests.etcd_server import EtcdServer, etcd_server
+from tests.kernel.agent_node import NODE, PROFILE, AgentNode, allow_from, udp_socket, workload
 
 PODS = {"a": 2, "b": 3, "c": 4}
 
@@ -110,7 +113,6 @@ def test_killed_at_any_time_it_loses_no_packet_and_lets_none_through(node: Agent
     assert (talk.answered, talk.intruded) == (talk.asked, 0)
 
 
-@both_backends
 def test_a_start_a_restart_and_an_end_change_nothing_that_is_right(node: AgentNode) -> None:
     node.start()
     node.until(node.is_ready)
@@ -132,26 +134,24 @@ def test_a_start_a_restart_and_an_end_change_nothing_that_is_right(node: AgentNo
 
 @both_backends
 def test_damage_is_repaired_within_a_second_where_the_kernel_tells(node: AgentNode) -> None:
-    node.environment["FELIX_IPTABLESPOSTWRITECHECKINTERVALSECS"] = "0.9"
+    node.environment["FELIX_IPTABLESPOSTWRITECHECKINTERVALSECS"] = "100"  # so that no check by the clock helps
     node.start()
     node.until(node.is_ready)
-    time.sleep(1)
+    time.sleep(1.5)
     rules = node.rules("cali-FORWARD")
     assert rules
     route = "10.65.0.2 dev cali2 scope link"
     node.tool("ip", "route", "delete", "10.65.0.2")
     assert node.until(lambda: route in node.tool("ip", "route"), 2) < 1
-    if node.backend == "nft":
-        for meddling in (("-F", "cali-FORWARD"), ("-D", "FORWARD", "1"), ("-I", "FORWARD", "-j", "ACCEPT")):
-            hooks = node.rules("FORWARD")
-            node.tool("iptables-nft", *meddling)
-            assert (
-                node.until(
-                    lambda hooks=hooks: node.rules("FORWARD")[:1] == hooks[:1] and node.rules("cali-FORWARD") == rules, 3
-                )
-                < 1.5
-            )
-        assert "iptables (" in node.log.read_text() or "by=" in node.log.read_text()
+    allowed = 1.5 if node.backend == "nft" else 2.5  # the kernel tells, or sizes are looked at every second; and a pass
+    for meddling in (("-F", "cali-FORWARD"), ("-D", "FORWARD", "1"), ("-I", "FORWARD", "-j", "ACCEPT")):
+        hook = node.rules("FORWARD")[:1]
+        node.tool(f"iptables-{node.backend}", *meddling)
+        assert (
+            node.until(lambda hook=hook: (node.rules("FORWARD")[:1], node.rules("cali-FORWARD")) == (hook, rules), 4)
+            < allowed
+        )
+        time.sleep(1.1)
 
 
 def test_an_interface_that_comes_back_is_set_up_again(node: AgentNode) -> None:
@@ -189,7 +189,45 @@ def test_one_command_tells_how_it_is(node: AgentNode) -> None:
     node.until(node.is_ready)
     told = subprocess.run(
         ["tortie", "status", "--status-file", str(node.status_file)], capture_output=True, text=True, check=False,
-        env={"PATH": f"{Path(__import__('sys').executable).parent}:/usr/bin:/bin"},
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
     )  # fmt: skip
     assert told.returncode == 0, told.stdout + told.stderr
     assert "3 up" in told.stdout and "as the datastore says" in told.stdout
+
+
+@pytest.mark.etcd
+def test_from_etcd_through_the_time_that_it_is_down(node: AgentNode) -> None:
+    with node.node, etcd_server() as server:
+        node.source = "etcd"
+        node.environment |= {"ETCD_ENDPOINTS": server.endpoint, "FELIX_ENDPOINTREPORTINGENABLED": "true"}
+        put(node, server, PROFILE, workload("a", 2), workload("b", 3), allow_from("p", "a", "b", 7000))
+        node.start()
+        node.until(node.is_ready)
+        assert any("7000" in rule for rule in _policy_rules(node, "cali-tw-cali3"))
+        status = f"/calico/felix/v2/no-region/host/{NODE}/workload/k8s/prod%2fa/endpoint/eth0"
+        node.until(lambda: '"up"' in etcdctl(server, "get", "--print-value-only", status))
+        server.kill()
+        node.until(lambda: node.status()["datastoreLost"] is not None)
+        node.tool("iptables-nft", "-F", "cali-tw-cali3")
+        node.until(lambda: any("7000" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
+        server.start()
+        put(node, server, allow_from("p", "a", "b", 7001))
+        node.until(lambda: any("7001" in rule for rule in _policy_rules(node, "cali-tw-cali3")), 30)
+        etcdctl(server, "put", "/calico/resources/v3/projectcalico.org/networkpolicies/prod/default.p", "{broken")
+        node.until(lambda: any("DROP" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
+        assert node.is_ready()
+
+
+def etcdctl(server: EtcdServer, *words: str) -> str:
+    command = ["etcdctl", "--endpoints", server.endpoint, *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "ETCDCTL_API": "3"}
+    ).stdout
+
+
+def put(node: AgentNode, server: EtcdServer, *texts: str) -> None:
+    """Writes resources as `tortie apply -f` does."""
+    path = node.folder / "put.yaml"
+    path.write_text("---\n".join(texts))
+    command = [sys.executable, "-c", "from tortie.cli.main import main; main()", "apply", "-f", str(path)]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "ETCD_ENDPOINTS": server.endpoint})

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.kernel.oracle.namespace import Namespace
+from tortie.kernel.legacy import table_sizes
 from tortie.kernel.network import Network
 from tortie.kernel.observed import ObservedTools
 from tortie.kernel.run import run_tool
@@ -113,3 +115,19 @@ def test_tables_and_who_changed_them(inside: None, tmp_path: Path, monkeypatch: 
     assert ours.tables == {(IPFamily.V4, "nat")} and tools.ran(ours.process)
     assert theirs.tables == {(IPFamily.V6, "filter")} and not tools.ran(theirs.process)
     assert (ours.program, theirs.program) == ("iptables-nft-re", "nft")
+
+
+def test_sizes_of_legacy_tables_change_with_their_rules(
+    inside: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "lock"))
+    for family, tool in ((IPFamily.V4, "iptables-legacy"), (IPFamily.V6, "ip6tables-legacy")):
+        assert table_sizes(family, ["filter", "nat"]) == {}
+        assert run_tool([tool, "-N", "cali-x"]).code == 0
+        sizes = [table_sizes(family, ["filter", "nat"])]
+        for words in ("-A FORWARD -j cali-x", "-A cali-x -j DROP", "-F cali-x", "-F FORWARD"):
+            assert run_tool([tool, *words.split()]).code == 0
+            sizes.append(table_sizes(family, ["filter", "nat"]))
+        assert all(set(size) == {"filter"} for size in sizes)
+        assert all(before != after for before, after in pairwise(sizes))
+        assert sizes[0] == sizes[-1]

@@ -106,7 +106,7 @@ def _world(name: str, source: Source, sinks: list[StatusSink], backend: str | No
     from tortie.agent.knowledge import Cluster
     from tortie.agent.loop import World
     from tortie.agent.program import Programmer
-    from tortie.cli.agent_kernel import KernelRules, KernelWatch, NodeNetwork, TablesWatch, observed_tools
+    from tortie.cli.agent_kernel import KernelRules, KernelWatch, LegacyWatch, NodeNetwork, TablesWatch, observed_tools
     from tortie.kernel.tables import detect_backend
     from tortie.netfilter.hook import Backend
 
@@ -115,8 +115,7 @@ def _world(name: str, source: Source, sinks: list[StatusSink], backend: str | No
     network = NodeNetwork(tools, proc_sys)
     programmer = Programmer(KernelRules(tools, chosen), network, _features(tools), time.monotonic)
     watches: list[Any] = [KernelWatch(tools, network)]
-    if chosen is Backend.NFT:
-        watches.append(TablesWatch(tools, network))
+    watches.append(TablesWatch(tools, network) if chosen is Backend.NFT else LegacyWatch(tools))
     return World(
         source=source,
         knowledge=Cluster(name),

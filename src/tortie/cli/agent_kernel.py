@@ -5,8 +5,9 @@ What a tool refuses or cannot print becomes a value here, or `CannotRead`; nothi
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tortie.agent.event import Damaged, InterfaceChanged
@@ -16,6 +17,7 @@ from tortie.agent.port import CannotRead
 from tortie.agent.report import Intruder, Part, RulesReport
 from tortie.agent.sysctl import ALL_RP_FILTER
 from tortie.cli.programming import CALICO, wanted_families
+from tortie.kernel.legacy import table_sizes
 from tortie.kernel.network import FailedStep
 from tortie.kernel.network import Network as KernelNetwork
 from tortie.kernel.observed import ObservedTools
@@ -166,3 +168,43 @@ class TablesWatch(KernelWatch):
         async for event in watch_tables():
             for told in self._told(event):
                 yield told
+
+
+LOOK_S = 1.0
+"""Between two looks at the sizes of legacy tables."""
+
+
+class LegacyWatch:
+    """Looks at the sizes of legacy tables, which tell nothing by themselves. `wait` lets seconds pass."""
+
+    def __init__(
+        self,
+        tools: ObservedTools,
+        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sizes: Callable[[IPFamily, Iterable[str]], Mapping[str, tuple[int, ...]]] = table_sizes,
+    ) -> None:
+        self._tools = tools
+        self._wait = wait
+        self._sizes = sizes
+
+    async def events(self) -> AsyncIterator[InterfaceChanged | Damaged]:
+        """Damage, when a table has another size than after the last write of ours."""
+        before, written = self._look(), self._written()
+        while True:
+            await self._wait(LOOK_S)
+            now, written_now = self._look(), self._written()
+            if written_now == written:
+                for place in sorted(key for key in now.keys() & before.keys() if now[key] != before[key]):
+                    tool = "iptables" if place[0] == IPFamily.V4.value else "ip6tables"
+                    yield Damaged(Part.CHECK_RULES, f"another program changed {tool} -t {place[1]}")
+            before, written = now, written_now
+
+    def _look(self) -> dict[tuple[int, str], tuple[int, ...]]:
+        return {
+            (family.value, name): size
+            for family in IPFamily
+            for name, size in self._sizes(family, sorted(_OUR_TABLES)).items()
+        }
+
+    def _written(self) -> int:
+        return self._tools.counts["iptables-restore calls"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tortie.agent.event import Damaged, InterfaceChanged
 from tortie.agent.interface import Interface
 from tortie.agent.port import CannotRead
 from tortie.agent.report import Part
-from tortie.cli.agent_kernel import KernelRules, KernelWatch, NodeNetwork, observed_tools
+from tortie.cli.agent_kernel import KernelRules, KernelWatch, LegacyWatch, NodeNetwork, observed_tools
 from tortie.kernel.observed import ObservedTools
 from tortie.kernel.run import Ran
 from tortie.kernel.watch import KernelEvent, LinkGone, LinkSeen, MessagesLost, RouteTouched, TablesTouched
@@ -109,3 +110,39 @@ def test_all_events_come_from_one_watch() -> None:
                 await anext(stream)
 
     asyncio.run(first())
+
+
+@pytest.mark.parametrize(
+    ("changes", "by_us", "told"),
+    [
+        ({}, False, []),
+        ({"filter": (9,)}, False, ["another program changed iptables -t filter"]),
+        ({"filter": (9,)}, True, []),
+        ({"raw": (1,)}, False, []),
+    ],
+    ids=["nothing", "by others", "by us", "a new table"],
+)
+def test_sizes_of_legacy_tables_tell_of_damage(changes: dict[str, tuple[int, ...]], by_us: bool, told: list[str]) -> None:
+    tools = observed_tools()
+    sizes: dict[str, tuple[int, ...]] = {"filter": (1,), "nat": (2,)}
+    rounds = 0
+
+    async def wait(_: float) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 2:
+            sizes.update(changes)
+            tools.counts["iptables-restore calls"] += by_us
+        if rounds == 4:
+            raise EOFError
+
+    async def listen() -> list[str]:
+        found = []
+        with suppress(EOFError):
+            async for event in LegacyWatch(tools, wait, lambda family, _: sizes if family is IPFamily.V4 else {}).events():
+                assert isinstance(event, Damaged) and event.part is Part.CHECK_RULES
+                found.append(event.what)
+        return found
+
+    # The same dictionary is looked at twice, so each look must be taken as it was.
+    assert asyncio.run(listen()) == told
