@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import auditing, calculating, parsing, reading, rendering, startup, tracing
+from bench import agent, auditing, calculating, parsing, programming, reading, rendering, startup, tracing
 from bench.measure import Figure
 
 SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
@@ -17,7 +17,9 @@ SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "reading": reading.figures,
     "calculating": calculating.figures,
     "rendering": rendering.figures,
+    "programming": programming.figures,
     "auditing": auditing.figures,
+    "agent": agent.figures,
     "startup": startup.figures,
 }
 

@@ -11,20 +11,23 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.measure import Figure
+from tests.etcd_server import etcd_server
 from tests.kernel.agent_node import NODE, AgentNode
-from tests.requirement import missing_for_kernel
+from tests.requirement import missing_for_etcd, missing_for_kernel
 
 WORKLOADS, POLICIES = 250, 1000
 LARGE_POLICIES, LARGE_ENDPOINTS = 10_000, 100_000
-SAMPLES = 40
+SAMPLES = 30
 IDLE_S = 30.0
 CHURNED, CHURN_RATE = 1000, 50
+_POLICY_KEY = "/calico/resources/v3/projectcalico.org/networkpolicies/ns0/default.p0"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,6 +39,8 @@ def figures(folder: Path) -> Iterator[Figure]:
         return
     for backend in ("nft", "legacy"):
         yield from _figures_of(_node(folder / backend, backend, POLICIES, 0), backend)
+    if missing_for_etcd() is None:
+        yield from _etcd_figures(_node(folder / "etcd", "nft", POLICIES, 0))
     yield from _large_figures(_node(folder / "large", "nft", LARGE_POLICIES, LARGE_ENDPOINTS))
 
 
@@ -57,6 +62,37 @@ def _figures_of(node: AgentNode, backend: str) -> Iterator[Figure]:
         node.close()
 
 
+def _etcd_figures(node: AgentNode) -> Iterator[Figure]:
+    """The same from etcd, to which `tortie apply -f` wrote everything."""
+    try:
+        with node.node, etcd_server() as server:
+            environment = {**os.environ, "ETCD_ENDPOINTS": server.endpoint, "ETCDCTL_API": "3"}
+            node.environment["ETCD_ENDPOINTS"] = server.endpoint
+            tortie = [sys.executable, "-c", "from tortie.cli.main import main; main()", "apply", "-f"]
+            subprocess.run([*tortie, str(node.resources)], check=True, capture_output=True, env=environment)
+            node.source = "etcd"
+            node.start()
+            node.until(node.is_ready, 120)
+            time.sleep(3)
+
+            def put(policy: dict[str, Any]) -> None:
+                policy["metadata"]["name"] = "default.p0"
+                words = ["etcdctl", "--endpoints", server.endpoint, "put", _POLICY_KEY, json.dumps(policy)]
+                subprocess.run(words, check=True, capture_output=True, env=environment)
+
+            yield _latency(node, f"etcd, {WORKLOADS} workloads, {POLICIES} policies, nft", put)
+    finally:
+        node.close()
+
+
+def _latency(node: AgentNode, size: str, write: Callable[[dict[str, Any]], object]) -> Figure:
+    times = sorted(_written_to_programmed(node, 20_000 + number, write) for number in range(SAMPLES))
+    worst = times[int(len(times) * 0.99) - 1]
+    return Figure(
+        f"policy written to rule in the kernel ({size})", f"{statistics.median(times):.2f} s, 99 %: {worst:.2f} s"
+    )
+
+
 def _large_figures(node: AgentNode) -> Iterator[Figure]:
     try:
         size = f"{LARGE_POLICIES:,} policies, {LARGE_ENDPOINTS:,} endpoints of other nodes"
@@ -75,9 +111,8 @@ def _large_figures(node: AgentNode) -> Iterator[Figure]:
 # --- what is measured --------------------------------------------------------------------------------------------
 
 
-def _written_to_programmed(node: AgentNode, number: int) -> float:
-    port = 20_000 + number
-    node.write("policy-0.json", json.dumps(_policy(0, port)))
+def _written_to_programmed(node: AgentNode, port: int, write: Callable[[dict[str, Any]], object]) -> float:
+    write(_policy(0, port))
     start = time.monotonic()
     chain = _policy_chain(node)
     node.until(lambda: _holds(node, chain, str(port)), 30)

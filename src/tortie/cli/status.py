@@ -18,6 +18,11 @@ _HELP = """Say how the agent on this node does: whether the kernel is as the dat
 
 \b
 Exit code: 0 when all is well, 1 when something is not, 2 when no agent ever wrote its status here.
+
+\b
+Examples:
+  tortie status
+  tortie status --json | jq .workloadEndpoints
 """
 
 
