@@ -50,11 +50,7 @@ def _figures_of(node: AgentNode, backend: str) -> Iterator[Figure]:
         node.until(node.is_ready, 120)
         time.sleep(3)
         size = f"{WORKLOADS} workloads, {POLICIES} policies, {backend}"
-        times = sorted(_written_to_programmed(node, number) for number in range(SAMPLES))
-        worst = times[int(len(times) * 0.99) - 1]
-        yield Figure(
-            f"policy written to rule in the kernel ({size})", f"{statistics.median(times):.2f} s, 99 %: {worst:.2f} s"
-        )
+        yield _latency(node, f"directory, {size}", lambda policy: node.write("policy-0.json", json.dumps(policy)))
         if backend == "nft":
             yield from _idle_figures(node, size)
         yield from _churn_figures(node, size)
