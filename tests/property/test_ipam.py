@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fakes.calico_ipam import calico_assign, calico_release
 from tests.fakes.ipam_store import MemoryStore, inconsistencies, make_node, make_pool
 from tortie.ipam.assign import Assigned, AssignRequest, assign_address, auto_assign
 from tortie.ipam.claim import release_affinity, release_host
@@ -22,7 +23,8 @@ from tortie.net.address import Address, parse_address, parse_prefix
 from tortie.net.error import InvalidInput
 
 HOSTS = ("a", "b")
-BLOCKS = tuple(parse_prefix(f"10.0.0.{start}/30") for start in (0, 4, 8))
+ALL_BLOCKS = tuple(parse_prefix(f"10.0.0.{start}/30") for start in (0, 4, 8, 12))
+BLOCKS = ALL_BLOCKS[:3]
 HANDLES = ("h1", "h2", "h3")
 
 
@@ -48,6 +50,10 @@ class Task:
                 return release_addresses((address,))
             case "handle":
                 return release_handle(self.handle)
+            case "calico auto":
+                return calico_assign(self.host, self.handle, ALL_BLOCKS)
+            case "calico handle":
+                return calico_release(self.handle)
             case "affinity":
                 return release_affinity(self.host, BLOCKS[self.place % 3], must_be_empty=self.count > 1)
             case _:
@@ -113,7 +119,9 @@ def interleaved(store: MemoryStore, drawn: list[Task], schedule: list[int], deat
 def given_out(running: list[Running]) -> list[Address]:
     """What operations that came to their end gave."""
     named = [parse_address(f"10.0.0.{one.task.place}") for one in running if one.task.kind == "named" and not one.refused]
-    return named + [address for one in running if isinstance(one.result, Assigned) for address in one.result.addresses]
+    theirs = [address for one in running if one.task.kind == "calico auto" for address in one.result or ()]
+    ours = [address for one in running if isinstance(one.result, Assigned) for address in one.result.addresses]
+    return named + theirs + ours
 
 
 def problems(store: MemoryStore, *, quiet: bool) -> list[str]:
@@ -186,3 +194,37 @@ def test_one_after_the_other_every_state_is_whole(drawn: list[Task]) -> None:
         with suppress(InvalidInput):
             store.run(task.start())
         assert not problems(store, quiet=True)
+
+
+CALICOS = ("calico 1", "calico 2")
+beside = st.one_of(
+    tasks.filter(lambda task: task.kind in ("auto", "named", "handle", "affinity")),
+    st.builds(
+        Task,
+        st.sampled_from(("calico auto", "calico auto", "calico handle")),
+        st.sampled_from(HOSTS),
+        st.sampled_from(CALICOS),
+        st.just(1),
+        st.just(0),
+    ),
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(beside, min_size=2, max_size=4), schedules)
+def test_beside_calicos_own_programs_no_address_is_given_twice_or_lost(drawn: list[Task], schedule: list[int]) -> None:
+    store = new_store()
+    store.run(auto_assign(AssignRequest("a", count=2, handle="h1")))
+    store.run(calico_assign("a", CALICOS[0], ALL_BLOCKS))
+    before = set(store.taken())
+    running = interleaved(store, drawn, schedule, set())
+    given = given_out(running)
+    released = {one.task.handle for one in running if one.task.kind.endswith("handle")}
+    if not released:
+        assert len(set(given)) == len(given)
+        assert set(store.taken()) == before | set(given)
+    assert not problems(store, quiet=False)
+    for handle in (*HANDLES, *CALICOS):
+        store.run(release_handle(handle))
+    assert store.taken() == {}
+    assert store.handles == {}
