@@ -211,7 +211,11 @@ def test_a_set_that_is_full_says_so_and_does_not_stop_the_rest(world: World) -> 
 
 def test_without_ipip_in_the_kernel_the_rest_goes_on(world: World) -> None:
     world.sync(PROFILE, WEB, configuration("ipipEnabled: true"))
+    world.wait(300)
     assert any("this kernel has no IPIP" in problem for problem in world.statuses[-1].problems)
+    assert world.statuses[-1].ready
+    assert sum("this kernel has no IPIP" in line for line in world.told(Level.ERROR)) <= 6
+    assert not world.told(Level.WARNING)
     assert world.chain("cali-tw-cali1") is not None
     assert world.routes() == {"10.65.0.2/32": "cali1"}
 

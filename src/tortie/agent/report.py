@@ -101,9 +101,14 @@ class Report:
         return self.network_steps + (self.rules.steps if self.rules is not None else 0)
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """Why the kernel is not as it should be."""
+    def rules_problems(self) -> tuple[str, ...]:
+        """Why rules and sets are not as they should be."""
         refused = [] if self.refused is None else [self.refused]
         if self.rules is not None and self.rules.refused is not None:
             refused.append(self.rules.refused)
-        return (*refused, *self.network_failures)
+        return tuple(refused)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why the kernel is not as it should be."""
+        return (*self.rules_problems, *self.network_failures)

@@ -69,7 +69,9 @@ class Agent:
     """True while BATCH runs, but what is due waits for another clock."""
     programming: bool = False
     failures: int = 0
-    """Passes in a row that did not succeed."""
+    """Passes in a row in which something was refused."""
+    rules_failures: int = 0
+    """Passes in a row in which rules and sets were not brought to what is wanted."""
     repairs: int = 0
     """Repairs of one another's work since it was last calm."""
     checking: bool = False
@@ -82,22 +84,31 @@ class Agent:
     """What damage to routes was told last."""
     recheck_s: float = 0.0
     programmed: bool = False
-    """True once the kernel was as wanted."""
+    """True once rules and sets were as wanted."""
     ending: tuple[int, str] | None = None
     """Exit code and reason, while a pass is being waited for."""
 
     # what is said of it
     statuses: Mapping[Endpoint, EndpointStatus] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
+    rules_problems: tuple[str, ...] = ()
+    network_problems: tuple[str, ...] = ()
     status_due: bool = False
     """True while the clock STATUS runs for something new."""
     status_problem: str | None = None
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """Why the kernel is not as it should be, as of the last time that each half was programmed."""
+        return (*self.rules_problems, *self.network_problems)
+
+    @property
     def ready(self) -> bool:
-        """True once the kernel was brought to what the datastore says, and while the kernel does not refuse for long."""
-        return self.in_sync and self.programmed and self.failures < MOST_FAILURES_READY
+        """True once rules were brought to what the datastore says, and while the kernel does not refuse them for long.
+
+        What is wrong with a route or a device is a problem of some endpoints and makes the node no less safe.
+        """
+        return self.in_sync and self.programmed and self.rules_failures < MOST_FAILURES_READY
 
 
 MOST_FAILURES_READY = 3

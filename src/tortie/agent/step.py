@@ -232,7 +232,7 @@ def _rang(state: Agent, clock: Clock) -> Step:
         case Clock.BATCH:
             return _begin_pass(state)
         case Clock.RETRY:
-            return _due(state, ALL) if state.failures else (state, [])
+            return _due(state, frozenset()) if state.failures else (state, [])
         case Clock.REPAIR:
             return _due(replace(state, repair_due=False), frozenset())
         case Clock.CALM:
@@ -273,33 +273,40 @@ def refresh_timers(state: Agent) -> list[Command]:
 
 
 def _programmed(state: Agent, report: Report) -> Step:
-    checking, first = state.checking, not state.programmed
+    checking = state.checking
     state = replace(state, programming=False, checking=False)
     if state.ending is not None:
-        return state, [*_told(state, report), Quit(*state.ending)]
-    commands: list[Command] = []
+        return state, [*_told(report), Quit(*state.ending)]
     if report.rendered:
         state = replace(state, statuses=report.statuses, remarks=_all_remarks(report))
-    state, fight = _repaired(state, report) if checking else (state, [])
-    if Part.NETWORK in report.parts and state.network_damage:
-        if report.network_steps:
-            fight.append(Log(Level.WARNING, "repaired routes that another program changed", {"by": state.network_damage}))
-        state = replace(state, network_damage="")
-    if report.problems:
-        state = replace(state, failures=state.failures + 1, problems=report.problems, due=state.due | _again(report))
-        commands += [*_failed(state, report), SetTimer(Clock.RETRY, retry_delay(state.failures))]
-    else:
-        if state.failures:
-            commands.append(Log(Level.INFO, "the kernel takes what is wanted again", {"failed passes": state.failures}))
-        state = replace(state, failures=0, problems=(), programmed=True)
-        commands += refresh_timers(state) if first else []
+    state, fight = _repaired(state, report, checking)
+    state, outcome = _outcome(state, report)
     state, recheck = _recheck(state, report, checking)
-    commands = [*_told(state, report), *fight, *commands, *recheck]
     # Whatever comes now waits a little, so that passes are never made faster than that.
     state = replace(state, gathering=True, paused=bool(report.problems) or state.repair_due)
-    commands.append(SetTimer(Clock.BATCH, PAUSE_S))
+    pause = SetTimer(Clock.BATCH, PAUSE_S)
     state, status = _status_soon(state) if report.steps or report.problems or report.rendered else (state, [])
-    return state, [*commands, *status]
+    return state, [*_told(report), *fight, *outcome, *recheck, pause, *status]
+
+
+def _outcome(state: Agent, report: Report) -> Step:
+    """What is refused now, of the halves that were programmed; what was refused is due again."""
+    if report.refused is not None or report.rules is not None:
+        failures = state.rules_failures + 1 if report.rules_problems else 0
+        state = replace(state, rules_problems=report.rules_problems, rules_failures=failures)
+    if Part.NETWORK in report.parts and report.refused is None:
+        state = replace(state, network_problems=report.network_failures)
+    commands: list[Command] = []
+    if report.problems:
+        state = replace(state, failures=state.failures + 1, due=state.due | _again(report))
+        commands += [*_failed(state, report), SetTimer(Clock.RETRY, retry_delay(state.failures))]
+    elif state.failures and not state.problems:
+        commands.append(Log(Level.INFO, "the kernel takes what is wanted again", {"failed passes": state.failures}))
+        state = replace(state, failures=0)
+    if Part.RULES in report.parts and not report.rules_problems and not state.programmed:
+        state = replace(state, programmed=True)
+        commands += refresh_timers(state)
+    return state, commands
 
 
 def _all_remarks(report: Report) -> tuple[str, ...]:
@@ -307,11 +314,14 @@ def _all_remarks(report: Report) -> tuple[str, ...]:
 
 
 def _again(report: Report) -> frozenset[Part]:
-    """What is due again after a pass that failed."""
-    return frozenset({Part.RULES if part in (Part.CHECK_RULES, Part.CHECK_SETS) else part for part in report.parts} or ALL)
+    """What is due again after a pass in which something was refused."""
+    if report.refused is not None:
+        return ALL
+    rules = frozenset({Part.RULES}) if report.rules_problems else frozenset[Part]()
+    return rules | frozenset({Part.NETWORK}) if report.network_failures else rules
 
 
-def _told(state: Agent, report: Report) -> list[Command]:
+def _told(report: Report) -> list[Command]:
     """One line about a pass that changed something; the rest is for those who look closely."""
     parts = ", ".join(sorted(part.value for part in report.parts))
     fields: dict[str, object] = {"steps": report.steps, "parts": parts, "seconds": round(report.seconds, 3)}
@@ -333,8 +343,17 @@ def _failed(state: Agent, report: Report) -> list[Command]:
     return [*told, *(Log(Level.WARNING, f"in front of our hook: {one}") for one in intruders)]
 
 
-def _repaired(state: Agent, report: Report) -> Step:
-    """A pass that found damage though nothing of ours had changed."""
+def _repaired(state: Agent, report: Report, checking: bool) -> Step:
+    """What a pass found damaged: routes that somebody touched, or rules though nothing of ours had changed."""
+    state, fight = _fought_over(state, report) if checking else (state, [])
+    if Part.NETWORK in report.parts and state.network_damage:
+        if report.network_steps:
+            fight.append(Log(Level.WARNING, "repaired routes that another program changed", {"by": state.network_damage}))
+        state = replace(state, network_damage="")
+    return state, fight
+
+
+def _fought_over(state: Agent, report: Report) -> Step:
     if report.rules is None or not state.programmed or not (report.rules.steps or report.rules.intruders):
         return state, []
     repairs = state.repairs + 1

@@ -155,7 +155,8 @@ class KernelWatch:
                 what = f"{program or 'a process'} ({process}) changed {', '.join(dict.fromkeys(ours))}"
                 return (Damaged(Part.CHECK_RULES, what),)
             case MessagesLost(what):
-                return (Damaged(Part.CHECK_RULES, f"messages of {what} were lost"),)
+                parts = (Part.NETWORK,) if what == "routes" else (Part.CHECK_RULES,)
+                return tuple(Damaged(part, f"messages about {what} were lost") for part in parts)
             case _:
                 return ()
 

@@ -181,9 +181,14 @@ async def watch_links(table: LinkTable) -> AsyncIterator[KernelEvent]:
     async with AsyncIPRoute() as route:
         await route.bind(groups=groups)
         while True:
-            async for message in route.get():
-                for event in table.feed(message):
-                    yield event
+            try:
+                async for message in route.get():
+                    for event in table.feed(message):
+                        yield event
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                yield MessagesLost("routes")
 
 
 # --- nf_tables ---------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_host_endpoints(host: HostEndpoint, interfaces: list[Interface], status:
 
 def test_the_agents_own() -> None:
     unreadable = {(place, None): Unreadable(place, None, "bad", closed=True) for place in "ba"}
-    state = Agent("n", in_sync=True, programmed=True, unreadable=unreadable, problems=("p",))
+    state = Agent("n", in_sync=True, programmed=True, unreadable=unreadable, rules_problems=("p",))
     status = node_status(state, "why", 5, 2.0)
     assert (status.ready, status.held_back, status.problems) == (True, "why", ("p",))
     assert [one.place for one in status.unreadable] == ["a", "b"]
@@ -75,8 +75,9 @@ def test_the_agents_own() -> None:
         (Agent("n", in_sync=True), False),
         (Agent("n", in_sync=True, programmed=True), True),
         (Agent("n", in_sync=True, programmed=True, lost="gone"), True),
-        (Agent("n", in_sync=True, programmed=True, failures=MOST_FAILURES_READY - 1), True),
-        (Agent("n", in_sync=True, programmed=True, failures=MOST_FAILURES_READY), False),
+        (Agent("n", in_sync=True, programmed=True, failures=99, network_problems=("route",)), True),
+        (Agent("n", in_sync=True, programmed=True, rules_failures=MOST_FAILURES_READY - 1), True),
+        (Agent("n", in_sync=True, programmed=True, rules_failures=MOST_FAILURES_READY), False),
     ],
 )
 def test_when_it_is_ready(state: Agent, ready: bool) -> None:

@@ -90,11 +90,12 @@ def told(event: KernelEvent) -> list[InterfaceChanged | Damaged]:
         ),
         (TablesTouched(frozenset({(IPFamily.V4, "nat")}), 77, "iptables"), []),
         (TablesTouched(frozenset({(IPFamily.V4, "theirs")}), 5, "nft"), []),
-        (MessagesLost("nf_tables"), [Damaged(Part.CHECK_RULES, "messages of nf_tables were lost")]),
+        (MessagesLost("nf_tables"), [Damaged(Part.CHECK_RULES, "messages about nf_tables were lost")]),
+        (MessagesLost("routes"), [Damaged(Part.NETWORK, "messages about routes were lost")]),
     ],
     ids=[
         "link", "link gone", "route", "our own route", "the kernel's own doing", "tables", "our own tables",
-        "other tables", "lost",
+        "other tables", "lost", "routes lost",
     ],
 )  # fmt: skip
 def test_what_the_kernel_tells(event: KernelEvent, expected: list[InterfaceChanged | Damaged]) -> None:
