@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import socket
@@ -173,6 +174,7 @@ def test_a_bad_resource_closes_what_it_is_about_and_the_rest_goes_on(node: Agent
     node.until(lambda: bool(node.status().get("unreadable")))
     node.until(lambda: any("DROP" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
     assert node.is_ready()
+    assert not _policy_rules(node, "cali-tw-cali2") and node.rules("cali-tw-cali2")
     assert "NetworkPolicy(prod/p)" in node.log.read_text()
     node.write("policy.yaml", allow_from("p", "a", "b", 7001))
     node.until(lambda: any("7001" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
@@ -193,6 +195,18 @@ def test_one_command_tells_how_it_is(node: AgentNode) -> None:
     )  # fmt: skip
     assert told.returncode == 0, told.stdout + told.stderr
     assert "3 up" in told.stdout and "as the datastore says" in told.stdout
+
+
+@pytest.mark.parametrize("node", ["legacy"], indirect=True)
+def test_a_lock_that_another_program_holds_is_waited_for(node: AgentNode) -> None:
+    node.start()
+    node.until(node.is_ready)
+    with (node.folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        node.write("policy.yaml", allow_from("p", "a", "b", 7001))
+        time.sleep(2)
+        assert node.agent is not None and node.agent.poll() is None
+    node.until(lambda: any("7001" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
 
 
 @pytest.mark.etcd
