@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,8 @@ class AgentNode:
     def kill(self) -> None:
         """Kills the agent and every tool that it runs, at once."""
         assert self.agent is not None
-        os.killpg(self.agent.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self.agent.pid, signal.SIGKILL)
         self.agent.wait()
         self.agent = None
 
