@@ -159,10 +159,17 @@ def release_affinity(host: str, cidr: Prefix, *, must_be_empty: bool) -> Steps[R
                 return Released.DONE if block is None else Released.NOT_OURS
             continue
         if must_be_empty and not is_empty(block.value):
-            return Released.NOT_EMPTY
+            if affinity is None or affinity.value.state != PENDING_DELETION or (yield from _renew(affinity, block)):
+                return Released.NOT_EMPTY
+            continue
         if (yield from _let_go(host, cidr, affinity, block)):
             return Released.DONE
     raise TooManyClaimants
+
+
+def _renew(affinity: Affinity, block: Block) -> Steps[bool]:
+    """Makes a claim that was to end certain again, as the block has been used meanwhile; False when somebody wrote."""
+    return (yield from update(block, block.value)) is not None and (yield from _confirm(affinity))
 
 
 def _let_go(host: str, cidr: Prefix, affinity: Affinity | None, block: Block) -> Steps[bool]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.ipam_store import MemoryStore, Paused, make_node, make_pool
-from tortie.ipam.assign import AssignRequest, auto_assign
+from tortie.ipam.assign import AssignRequest, assign_address, auto_assign
 from tortie.ipam.block import assign, block_host, new_block
 from tortie.ipam.claim import (
     CONFIRMED,
@@ -27,7 +27,7 @@ from tortie.ipam.claim import (
 )
 from tortie.ipam.command import AffinityKey, BlockKey, ConfigKey, Create, Delete, Update
 from tortie.model.ipam import AllocationAttribute, BlockAffinitySpec, IPAMConfigSpec
-from tortie.net.address import parse_prefix
+from tortie.net.address import parse_address, parse_prefix
 from tortie.net.error import InvalidInput
 
 CIDR, OTHER = parse_prefix("10.0.0.0/30"), parse_prefix("10.0.0.4/30")
@@ -190,6 +190,15 @@ def test_a_used_block_is_kept_when_it_must_be_empty() -> None:
     store.put(KEY, affinity(CONFIRMED))
     store.put(BlockKey(CIDR), used("a"))
     assert store.run(release_affinity("a", CIDR, must_be_empty=True)) is Released.NOT_EMPTY
+    assert store.affinities["a", CIDR].state == CONFIRMED
+
+
+def test_a_claim_that_was_to_end_stands_again_when_the_block_gets_used() -> None:
+    store = new_store()
+    store.run(claim_block("a", CIDR, strict=False))
+    releaser = Paused(store, release_affinity("a", CIDR, must_be_empty=True), Delete, BlockKey)
+    store.run(assign_address(parse_address("10.0.0.1"), AssignRequest("b", handle="h")))
+    assert releaser.finish() is Released.NOT_EMPTY
     assert store.affinities["a", CIDR].state == CONFIRMED
 
 
