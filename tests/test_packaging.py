@@ -12,6 +12,8 @@ import click
 import pytest
 import yaml
 
+from tortie.agent.metric import COUNTERS, GAUGES, LABELLED, SUMMARIES
+from tortie.agent.setting import NEED_RESTART, WITHOUT_EFFECT
 from tortie.cli.agent import agent
 from tortie.source.kubernetes import KINDS
 
@@ -120,3 +122,8 @@ def test_options_in_both_are_told_by_help() -> None:
     assert isinstance(agent, click.Command)
     options = {option for parameter in agent.params for option in parameter.opts}
     assert {word for word in container()["args"] if word.startswith("--")} <= options
+
+
+@pytest.mark.parametrize("name", sorted({*COUNTERS, *GAUGES, *LABELLED, *SUMMARIES, *NEED_RESTART, *WITHOUT_EFFECT}))
+def test_the_page_about_the_agent_names_what_there_is(name: str) -> None:
+    assert f"`{name}`" in (PACKAGING.parent / "docs" / "agent.md").read_text()
