@@ -22,6 +22,8 @@ from tortie.ipam.release import ReleaseResult, release_addresses, release_handle
 from tortie.net.address import Address, parse_address, parse_prefix
 from tortie.net.error import InvalidInput
 
+EXAMPLES = max(300, settings().max_examples)
+"""A hundred find too few of the ways in which two can meet; a hunt has more."""
 HOSTS = ("a", "b")
 ALL_BLOCKS = tuple(parse_prefix(f"10.0.0.{start}/30") for start in (0, 4, 8, 12))
 BLOCKS = ALL_BLOCKS[:3]
@@ -131,7 +133,7 @@ def problems(store: MemoryStore, *, quiet: bool) -> list[str]:
 assigning = tasks.filter(lambda task: task.kind in ("auto", "named"))
 
 
-@settings(max_examples=300)
+@settings(max_examples=EXAMPLES)
 @given(st.lists(assigning, min_size=1, max_size=4), schedules)
 def test_no_address_is_given_twice(drawn: list[Task], schedule: list[int]) -> None:
     store = new_store()
@@ -146,7 +148,7 @@ def test_no_address_is_given_twice(drawn: list[Task], schedule: list[int]) -> No
             assert len(one.result.addresses) == one.task.count or one.result.shortage
 
 
-@settings(max_examples=400)
+@settings(max_examples=EXAMPLES)
 @given(st.lists(tasks, min_size=2, max_size=4), schedules)
 def test_side_by_side_they_leave_what_one_after_the_other_could(drawn: list[Task], schedule: list[int]) -> None:
     store = new_store()
@@ -170,7 +172,7 @@ def test_side_by_side_they_leave_what_one_after_the_other_could(drawn: list[Task
     assert all(address in released for address in before - store.taken().keys())
 
 
-@settings(max_examples=400)
+@settings(max_examples=EXAMPLES)
 @given(st.lists(tasks, min_size=2, max_size=4), schedules, st.sets(st.integers(0, 60), min_size=1, max_size=3))
 def test_the_dead_leave_nothing_that_is_lost_for_ever(drawn: list[Task], schedule: list[int], deaths: set[int]) -> None:
     store = new_store()
@@ -210,7 +212,7 @@ beside = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=EXAMPLES)
 @given(st.lists(beside, min_size=2, max_size=4), schedules)
 def test_beside_calicos_own_programs_no_address_is_given_twice_or_lost(drawn: list[Task], schedule: list[int]) -> None:
     store = new_store()
