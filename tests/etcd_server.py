@@ -22,6 +22,8 @@ from tortie.source.client_config import ClientConfig
 
 START_S = 20.0
 _TURN_S = 0.02
+_ALONE = ("--heartbeat-interval", "10", "--election-timeout", "50")
+_PATIENT = ("--heartbeat-interval", "50", "--election-timeout", "500")
 
 
 @dataclass
@@ -82,8 +84,9 @@ class EtcdServer:
             "etcd", "--name", self.name, "--data-dir", str(self.directory / self.name), "--log-level", "error",
             "--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-            "--initial-cluster", self.cluster or self.peer, "--heartbeat-interval", "20", "--election-timeout", "200",
-            "--unsafe-no-fsync", *self.options,
+            "--initial-cluster", self.cluster or self.peer, "--unsafe-no-fsync", "--bcrypt-cost", "4",
+            # Alone, a server is its own leader as soon as its time is up; others are given time to answer.
+            *(_PATIENT if self.cluster else _ALONE), *self.options,
         ]  # fmt: skip
         if self.tls:
             command += [

@@ -14,7 +14,7 @@ import pytest
 
 from tests.etcd_server import EtcdServer, etcd_cluster, etcd_server
 from tortie.source import etcd_client
-from tortie.source.client_config import ClientConfig
+from tortie.source.client_config import ClientConfig, Endpoint
 from tortie.source.etcd_client import Condition, Delete, EtcdClient, Get, Put
 from tortie.source.failure import DatastoreFailed, HistoryGone
 
@@ -178,11 +178,63 @@ def test_a_value_too_large_is_refused_and_the_connection_stays(play: Play) -> No
     play(script)
 
 
-def test_many_calls_at_once_share_one_connection(play: Play) -> None:
+def test_many_calls_at_once_share_one_connection(play: Play, server: EtcdServer) -> None:
     async def script(client: EtcdClient) -> None:
-        await client.close()
-        await asyncio.gather(*(client.put(f"/{index}", b"x") for index in range(200)))
+        other = EtcdClient(server.config)
+        connect, connections = other._connect, []
+
+        async def counted(endpoint: Endpoint) -> object:
+            connections.append(endpoint)
+            return await connect(endpoint)
+
+        other._connect = counted  # type: ignore[assignment,method-assign]
+        await asyncio.gather(*(other.put(f"/{index}", b"x") for index in range(200)))
         assert len((await client.list("/")).entries) == 200
+        assert len(connections) == 1
+        await other.close()
+
+    play(script)
+
+
+def test_what_one_failure_takes_with_it_fails_and_is_not_cancelled(play: Play, server: EtcdServer) -> None:
+    """The channel under other calls is closed; gRPC calls that a cancellation, which nobody asked for."""
+
+    async def script(client: EtcdClient) -> None:
+        await client.put("/a", b"1")
+
+        async def follow() -> None:
+            async for _ in client.watch(("/",), 1):
+                standing.set()
+
+        standing = asyncio.Event()
+        watch = asyncio.create_task(follow())
+        await standing.wait()
+        connection = client._connection
+        assert connection is not None
+        await client._drop(connection)
+        (outcome,) = await asyncio.gather(watch, return_exceptions=True)
+        assert isinstance(outcome, DatastoreFailed)
+        watch = asyncio.create_task(follow())
+        standing.clear()
+        await standing.wait()
+        watch.cancel()
+        (outcome,) = await asyncio.gather(watch, return_exceptions=True)
+        assert isinstance(outcome, asyncio.CancelledError)
+
+    play(script)
+
+
+def test_a_client_that_was_closed_says_so(play: Play, server: EtcdServer) -> None:
+    async def script(client: EtcdClient) -> None:
+        other = EtcdClient(server.config)
+        await other.put("/a", b"1")
+        writes = [asyncio.create_task(other.put("/a", b"2")) for _ in range(20)]
+        await asyncio.sleep(0)
+        await other.close()
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert all(isinstance(outcome, int | DatastoreFailed) for outcome in outcomes), outcomes
+        with pytest.raises(DatastoreFailed, match="was closed"):
+            await other.get("/a")
 
     play(script)
 

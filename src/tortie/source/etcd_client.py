@@ -161,6 +161,7 @@ class EtcdClient:
         self._next = 0
         self._connection: _Connection | None = None
         self._lock = asyncio.Lock()
+        self._closed = False
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -168,7 +169,8 @@ class EtcdClient:
         return self._endpoints
 
     async def close(self) -> None:
-        """Gives up the connection."""
+        """Gives up the connection, for good; calls that are on their way fail."""
+        self._closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.channel.close()
@@ -269,6 +271,10 @@ class EtcdClient:
             await call.done_writing()
         except grpc.RpcError as error:
             raise await self._failed(connection, error, repeatable=True) from None
+        except (asyncio.CancelledError, asyncio.InvalidStateError) as error:
+            raise await self._ended(connection, error) from None
+        if reply is grpc.aio.EOF:
+            raise DatastoreFailed(f"{connection.endpoint}: etcd ended the call")
         return bool(reply.TTL > 0)
 
     # --- watching ------------------------------------------------------------------------------------------------
@@ -299,6 +305,8 @@ class EtcdClient:
                 yield Watched(tuple(map(_key_event, reply.events)), reply.header.revision)
         except grpc.RpcError as error:
             raise await self._failed(connection, error, repeatable=True) from None
+        except (asyncio.CancelledError, asyncio.InvalidStateError) as error:
+            raise await self._ended(connection, error) from None
         finally:
             call.cancel()
 
@@ -323,6 +331,8 @@ class EtcdClient:
             try:
                 call = getattr(stub(connection.channel), method)
                 return await call(request, metadata=connection.metadata, timeout=CALL_TIMEOUT_S)
+            except asyncio.CancelledError as error:
+                raise await self._ended(connection, error, uncertain=not repeatable) from None
             except grpc.RpcError as error:
                 failure = await self._failed(connection, error, repeatable=repeatable)
                 if _token_is_old(error) and not renewed:
@@ -335,6 +345,8 @@ class EtcdClient:
     async def _connected(self) -> _Connection:
         """The connection that there is, or one to the next server that answers; all are tried once."""
         async with self._lock:
+            if self._closed:
+                raise DatastoreFailed("the client of etcd was closed")
             if self._connection is not None:
                 return self._connection
             failures: list[DatastoreFailed] = []
@@ -386,6 +398,18 @@ class EtcdClient:
             self._connection = None
             self._next += 1
         await connection.channel.close()
+
+    async def _ended(self, connection: _Connection, error: BaseException, *, uncertain: bool = False) -> DatastoreFailed:
+        """What it means that a call is over before it was answered; a task that is being cancelled is cancelled.
+
+        gRPC raises the same whether the task is cancelled or the channel under the call was closed, by another call that
+        failed or by `close`.
+        """
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise error
+        await self._drop(connection)
+        return DatastoreFailed(f"{connection.endpoint}: the connection was closed", uncertain=uncertain)
 
     async def _failed(
         self, connection: _Connection, error: grpc.RpcError, *, repeatable: bool
