@@ -45,7 +45,9 @@ def figures(_folder: Path) -> Iterator[Figure]:
 def make_view() -> NodeView:
     """A node on which every workload has every policy, in both directions."""
     sets = tuple(
-        NetSet(f"s:{i:038d}", frozenset(Prefix(IPFamily.V4, 0x0A000000 + i * 256 + j, 32) for j in range(_MEMBERS)))
+        NetSet(
+            f"s:{i:02d}{'x' * 36}", frozenset(Prefix(IPFamily.V4, 0x0A000000 + i * 256 + j, 32) for j in range(_MEMBERS))
+        )
         for i in range(_POLICIES)
     )
     policies = tuple(

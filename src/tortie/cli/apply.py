@@ -157,11 +157,12 @@ def prepare(run: Feed, resources: Any, node: str, backend: Backend | None, *, fe
     """Reads the node and works out what it should have; raises `InvalidInput` and `KernelRefused`."""
     from tortie.cli.desired import find_desired, wanted_config
     from tortie.cli.node_state import ToldState, live_state
+    from tortie.kernel.run import run_together
     from tortie.kernel.tables import Tables, detect_backend
 
     chosen = backend or detect_backend(run)
     config, _ = wanted_config(resources, node, felix_exact=felix_exact)
-    tables = Tables(run, chosen, config.families)
+    tables = Tables(run, chosen, config.families, together=run_together)
     held = tables.read()
     told = ToldState(live_state(run, held.rulesets.values()))
     return Job(find_desired(resources, node, told, felix_exact=felix_exact), chosen, tables, held)

@@ -210,15 +210,30 @@ def parse_rule(text: str, family: IPFamily, counters: Counters | None = None) ->
 class RuleWriter:
     """Prints the rules of one family and remembers the text of every test and target it has met.
 
-    It knows values by identity and keeps them, so it pays where rules share them, as those of one parsed file do.
+    It knows values by identity and keeps them, so it pays where rules share them, as those of one parsed file do. With
+    `whole` it remembers whole rules too, for whoever prints the same ones again.
     """
 
-    def __init__(self, family: IPFamily) -> None:
+    def __init__(self, family: IPFamily, *, whole: bool = False) -> None:
         self.family = family
         self._texts: dict[int, tuple[object, str, int]] = {}
+        self._rules: dict[int, tuple[Rule, str]] | None = {} if whole else None
+
+    def forget_rules(self) -> None:
+        """Forgets whole rules, and keeps their parts."""
+        if self._rules is not None:
+            self._rules = {}
 
     def write(self, rule: Rule) -> str:
         """What iptables-save prints after `-A CHAIN `; empty for a rule without tests and target."""
+        if self._rules is None:
+            return self._write(rule)
+        held = self._rules.get(id(rule))
+        if held is None:
+            held = self._rules[id(rule)] = rule, self._write(rule)
+        return held[1]
+
+    def _write(self, rule: Rule) -> str:
         pieces = []
         last = 0
         texts = self._texts

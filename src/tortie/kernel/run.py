@@ -9,10 +9,11 @@ import os
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
 TIMEOUT_S = 120.0
 """A tool that takes longer hangs: a million routes or connections are listed in seconds."""
+T = TypeVar("T")
 _MISSING = 127
 _TIMED_OUT = 124
 _SYSTEM_PATHS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -63,11 +64,16 @@ def run_tool(command: Sequence[str], data: bytes = b"", *, started: Callable[[in
     environment = {**os.environ, "PATH": path, "LC_ALL": "C"}
     pipe = subprocess.PIPE
     try:
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment) as process:  # noqa: S603
+        with (
+            _file(data) as given,
+            _file() as printed,
+            subprocess.Popen(command, stdin=given, stdout=printed, stderr=pipe, env=environment) as process,  # noqa: S603
+        ):
             if started is not None:
                 started(process.pid)
             try:
-                out, error = process.communicate(data, timeout=TIMEOUT_S)
+                _, error = process.communicate(timeout=TIMEOUT_S)
+                out = _whole(printed)
             except subprocess.TimeoutExpired:
                 process.kill()
                 return Ran(_TIMED_OUT, error=f"no answer within {TIMEOUT_S:.0f} seconds")
@@ -79,3 +85,28 @@ def run_tool(command: Sequence[str], data: bytes = b"", *, started: Callable[[in
     except PermissionError as refusal:
         return Ran(126, error=refusal.strerror or "")
     return Ran(process.returncode, out, error.decode(errors="replace"))
+
+
+def _file(data: bytes = b"") -> BinaryIO:
+    """A file in memory with this content: through a pipe megabytes of rules would go in pieces of a few kilobytes."""
+    made = open(os.memfd_create("tortie"), "w+b")  # noqa: SIM115
+    made.write(data)
+    made.seek(0)
+    return made
+
+
+def _whole(file: BinaryIO) -> bytes:
+    """All that a tool has written; its place in the file is ours too."""
+    file.seek(0)
+    return file.read()
+
+
+def run_together(jobs: Sequence[Callable[[], T]]) -> list[T]:
+    """Runs jobs that mostly wait for tools side by side, all to their ends; raises what the first that failed raised."""
+    if len(jobs) < 2:
+        return [job() for job in jobs]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        waiting = [pool.submit(job) for job in jobs]
+    return [one.result() for one in waiting]

@@ -9,15 +9,18 @@ Foreign rules, chains and sets are not mentioned in what is written, so they can
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import assert_never
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar, assert_never
 
-from tortie.codec.ipset import parse_ipsets
 from tortie.codec.save import parse_save
+from tortie.kernel.listing import Lister, SetReader, steady_text
 from tortie.kernel.refusal import KernelRefused
 from tortie.kernel.run import Feed, Ran
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend, TableName
+from tortie.netfilter.ipset import IPSet
 from tortie.netfilter.rule import Ruleset
 from tortie.reconcile.step import Plan, SetEdit, TableEdit
 from tortie.reconcile.text import describe_step, format_ipset_restore, format_restore, shows
@@ -40,46 +43,135 @@ def detect_backend(run: Feed) -> Backend:
     return Backend.NFT if b"(nf_tables)" in ran.out else Backend.LEGACY
 
 
-class Tables:
-    """Rules of some families in one back-end, and ip sets, behind their tools."""
+T = TypeVar("T")
 
-    def __init__(self, run: Feed, backend: Backend, families: Iterable[IPFamily]) -> None:
-        """`run` runs the tools; nothing is asked of them before the first reading."""
+
+class Together(Protocol):
+    """How jobs that do not wait for each other are run, all to their ends."""
+
+    def __call__(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        """What they return, in their order; raises what the first of them raised that did."""
+        ...
+
+
+def one_by_one(jobs: Sequence[Callable[[], T]]) -> list[T]:
+    """The plain way."""
+    return [job() for job in jobs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A family's rules as they were read: the steady text of them, and as a value."""
+
+    text: str
+    ruleset: Ruleset
+
+
+class Tables:
+    """Rules of some families in one back-end, and ip sets, behind their tools.
+
+    What was read is remembered, as is what a plan should have led to, and a text that is one of the two is not parsed
+    again. Families have nothing to do with each other, so `together` may run their tools side by side.
+    """
+
+    def __init__(
+        self,
+        run: Feed,
+        backend: Backend,
+        families: Iterable[IPFamily],
+        *,
+        together: Together = one_by_one,
+        generation: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """`run` runs the tools; nothing is asked of them before the first reading.
+
+        `generation` is a number that changes whenever rules of this back-end do, None where there is no such thing.
+        """
         self._run = run
         self.backend = backend
         self._families = tuple(families)
+        self._together = together
+        self._generation = generation
         self._names: dict[str, str] = {}
         self._lock: tuple[str, ...] | None = None
+        self._known: dict[IPFamily, _Known] = {}
+        self._known_generation: int | None = None
+        self._expected: Mapping[IPFamily, Ruleset] = {}
+        self._listers = {family: Lister(family) for family in self._families}
+        self._sets = SetReader()
 
     def read(self) -> Held:
         """What the kernel holds; raises `KernelRefused` when a tool fails, `InvalidInput` for senseless output."""
-        sets = self._checked(["ipset", "save"])
-        return Held(
-            {family: self._read_rules(family) for family in self._families},
-            parse_ipsets(sets.out.decode(errors="replace"), source="ipset save"),
-        )
+        generation = self._generation()
+        sets = self._read_sets()
+        if generation is not None and generation == self._known_generation:
+            return Held({family: self._known[family].ruleset for family in self._families}, sets)
+        self._known_generation = None
+        texts = self._together([partial(self._listed, family) for family in self._families])
+        rulesets = {family: self._understood(family, text) for family, text in zip(self._families, texts, strict=True)}
+        self._expected = {}
+        if generation is not None and generation == self._generation():
+            self._known_generation = generation
+        return Held(rulesets, sets)
 
-    def _read_rules(self, family: IPFamily) -> Ruleset:
-        command = [self._tool(family, "save")]
-        text = self._checked(command).out.decode("utf-8", "surrogateescape")
-        return parse_save(text, family, source=command[0], backend=self.backend).ruleset
+    def _read_sets(self) -> Mapping[str, IPSet]:
+        return self._sets.read(self._checked(["ipset", "save"]).out.decode(errors="replace"))
+
+    def _listed(self, family: IPFamily) -> str:
+        return self._checked([self._tool(family, "save")]).out.decode("utf-8", "surrogateescape")
+
+    def _understood(self, family: IPFamily, text: str) -> Ruleset:
+        """The value of a listing, which is known already if it shows what was read before, or what was planned."""
+        steady = steady_text(text)
+        known = self._known.get(family)
+        if known is not None and known.text == steady:
+            return known.ruleset
+        ruleset = self._expected.get(family)
+        if ruleset is None or not self._listers[family].is_listed(ruleset, steady):
+            ruleset = parse_save(text, family, source=self._tool(family, "save"), backend=self.backend).ruleset
+        self._known[family] = _Known(steady, ruleset)
+        return ruleset
 
     def carry_out(self, plan: Plan) -> None:
-        """Takes the steps one after the other; raises `KernelRefused` at the first that fails, the others stay undone."""
+        """Takes the steps, each behind those that it relies on; raises `KernelRefused` when one fails.
+
+        Sets are changed when all tables in front of them are done; tables of one family one after the other.
+        """
+        self._expected = plan.after
         unseen: dict[tuple[IPFamily, TableName], TableEdit] = {}
+        waiting: dict[IPFamily, list[TableEdit]] = {}
         for step in plan.steps:
             match step:
                 case TableEdit():
-                    command = [self._tool(step.family, "restore"), "--noflush", *self._lock_options()]
-                    self._checked(command, format_restore(step))
-                    unseen[step.family, step.table] = step
-                    if step.fence:
-                        self._look_for(unseen)
+                    waiting.setdefault(step.family, []).append(step)
                 case SetEdit():
+                    unseen |= self._edit_tables(waiting)
                     self._look_for(unseen)
                     self._checked(["ipset", "restore"], format_ipset_restore(step))
                 case _:
                     assert_never(step)
+        self._edit_tables(waiting)
+
+    def _edit_tables(self, waiting: dict[IPFamily, list[TableEdit]]) -> dict[tuple[IPFamily, TableName], TableEdit]:
+        """Makes and forgets the edits that wait; returns those that were not looked at since."""
+        options = self._lock_options() if waiting else ()
+        jobs = [partial(self._edit_family, edits, options) for edits in waiting.values()]
+        waiting.clear()
+        unseen: dict[tuple[IPFamily, TableName], TableEdit] = {}
+        for made in self._together(jobs):
+            unseen |= made
+        return unseen
+
+    def _edit_family(self, edits: list[TableEdit], options: tuple[str, ...]) -> dict[tuple[IPFamily, TableName], TableEdit]:
+        """Makes the edits of one family one after the other; a fence stands before what is made behind it."""
+        unseen: dict[tuple[IPFamily, TableName], TableEdit] = {}
+        writer = self._listers[edits[0].family].writer
+        for edit in edits:
+            self._checked([self._tool(edit.family, "restore"), "--noflush", *options], format_restore(edit, writer))
+            unseen[edit.family, edit.table] = edit
+            if edit.fence:
+                self._look_for(unseen)
+        return unseen
 
     def _look_for(self, edits: dict[tuple[IPFamily, TableName], TableEdit]) -> None:
         """Makes sure that edits were made, before anything is done that is safe only behind them; forgets them then."""

@@ -52,16 +52,19 @@ def differences(old: Table, new: Table) -> list[Difference]:
         if name not in old.chains or name not in new.chains:
             continue
         before, after = old.chains[name].rules, new.chains[name].rules
-        a, b = (before, before) if before == after else ([bare(r) for r in before], [bare(r) for r in after])
-        head = common_length(a, b)
-        tail = common_length(a[head:][::-1], b[head:][::-1])
-        gone, come = before[head : len(a) - tail], after[head : len(b) - tail]
-        ways = lasting_ways(old, before[head:], new, after[head:]) if gone and come else ()
-        if not all(changes_nothing(rule.target) for rule in (*gone, *come)):
-            found.append(Difference(name, head, gone, come, ways))
-        for rule in (*before[:head], *before[len(a) - tail :], *ways):
+        staying: Sequence[Rule] = before
+        if before != after:
+            a, b = [bare(rule) for rule in before], [bare(rule) for rule in after]
+            head = common_length(a, b)
+            tail = common_length(a[head:][::-1], b[head:][::-1])
+            gone, come = before[head : len(a) - tail], after[head : len(b) - tail]
+            ways = lasting_ways(old, before[head:], new, after[head:]) if gone and come else ()
+            if not all(changes_nothing(rule.target) for rule in (*gone, *come)):
+                found.append(Difference(name, head, gone, come, ways))
+            staying = (*before[:head], *before[len(a) - tail :], *ways)
+        for rule in staying:
             target = rule.target
-            if isinstance(target, Jump | Goto) and target.chain not in seen:
+            if (type(target) is Jump or type(target) is Goto) and target.chain not in seen:
                 seen.add(target.chain)
                 todo.append(target.chain)
     return sorted(found, key=lambda difference: difference.chain)

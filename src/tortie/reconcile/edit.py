@@ -48,8 +48,11 @@ def edit_table(old: Table, new: Table, ownership: Ownership, family: IPFamily) -
         if not ownership.owns_chain(name):
             shared += _edit_shared_chain(old.name, before or Chain(name), chain, ownership, family)
             continue
+        if not held:
+            own += [AppendRule(name, rule) for rule in chain.rules]
+            continue
         edits = tuple(edit_rules(name, held, chain.rules, family))
-        if held and not _any_kept(edits, held):
+        if not _any_kept(edits, held):
             made.append(MakeChain(name))
             edits = tuple(AppendRule(name, rule) for rule in chain.rules)
         own += edits

@@ -9,7 +9,7 @@ into) are no pivots, and neither are changes of members that are proven to open 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import TableName
@@ -139,6 +139,7 @@ class FamilyWork:
             old[name] = held_table(self.ruleset, name)
             new[name], remarks = complete_table(old[name], wanted, ownership)
             self.remarks += remarks
+        self.after = replace(self.ruleset, tables=new)
         self.old, self.new = TableViews(_readable(old)), TableViews(_readable(new))
         self.differences: dict[TableName, list[Difference]] = {
             name: differences(old[name], new[name]) for name in wanted.tables if name is not TableName.NAT

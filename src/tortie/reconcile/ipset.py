@@ -61,9 +61,18 @@ class TemporaryNames:
 
 def members(one: IPSet) -> frozenset[SetEntry]:
     """The members as the kernel holds them."""
-    if "net" not in one.dimensions or one.type == "hash:net,iface":
+    if "net" not in one.dimensions or one.type == "hash:net,iface" or not _holds_everything(one):
         return frozenset(one.entries)
     return frozenset(half for entry in one.entries for half in _halves(entry))
+
+
+def _holds_everything(one: IPSet) -> bool:
+    """True when a member is as wide as a family, which is written as two halves; hardly ever."""
+    for entry in one.entries:
+        for part in entry.parts:
+            if type(part) is Prefix and not part.length:
+                return True
+    return False
 
 
 def _halves(entry: SetEntry) -> Iterator[SetEntry]:
@@ -101,7 +110,12 @@ def _same_options(held: IPSet, wanted: IPSet) -> bool:
 
 def editable(held: IPSet) -> bool:
     """True when every member is nothing but an element, so that adding and deleting say all."""
-    return all(entry == SetEntry(entry.parts) for entry in held.entries)
+    return not any(
+        entry.nomatch or entry.timeout_s is not None or entry.packets is not None or entry.bytes is not None
+        or entry.comment is not None or entry.skb_mark is not None or entry.skb_prio is not None
+        or entry.skb_queue is not None
+        for entry in held.entries
+    )  # fmt: skip
 
 
 # --- passages ----------------------------------------------------------------------------------------------------

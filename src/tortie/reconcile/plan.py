@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 
+from tortie.net.address import IPFamily
 from tortie.netfilter.hook import TableName
-from tortie.netfilter.rule import Rule, Table
+from tortie.netfilter.rule import Rule, Ruleset, Table
 from tortie.reconcile.difference import DESTINATION_CHAINS, translation_differences
 from tortie.reconcile.edit import edit_table
 from tortie.reconcile.family import PATH_ORDER, FamilyWork
@@ -63,12 +64,14 @@ def plan(wanted: Iterable[WantedFamily], held: Held, ownership: Ownership) -> Pl
     """
     placed: list[tuple[Phase, Step]] = []
     remarks: list[str] = []
+    after: dict[IPFamily, Ruleset] = {}
     for family in wanted:
         work = FamilyWork(family, held, ownership)
+        after[family.family] = work.after
         placed += _order(work, ownership)
         remarks += work.remarks
     placed.sort(key=lambda item: item[0])
-    return Plan(tuple(_merged(step for _, step in placed)), tuple(remarks))
+    return Plan(tuple(_merged(step for _, step in placed)), tuple(remarks), after)
 
 
 def plan_removal(held: Held, ownership: Ownership) -> Plan:

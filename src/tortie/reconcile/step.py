@@ -7,13 +7,14 @@ carries it out may stop behind any of them. What the order must be is decided in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend, TableName
 from tortie.netfilter.ipset import IPSet, SetEntry
-from tortie.netfilter.rule import Rule
+from tortie.netfilter.rule import Rule, Ruleset
 
 # --- rules -------------------------------------------------------------------------------------------------------
 
@@ -155,3 +156,5 @@ class Plan:
 
     steps: tuple[Step, ...] = ()
     remarks: tuple[str, ...] = ()
+    after: Mapping[IPFamily, Ruleset] = field(default_factory=dict, compare=False, repr=False)
+    """The rules that are held when all steps are taken, foreign ones included."""

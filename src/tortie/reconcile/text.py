@@ -34,17 +34,23 @@ from tortie.reconcile.step import (
 )
 
 
-def format_restore(edit: TableEdit) -> str:
+def format_restore(edit: TableEdit, writer: RuleWriter | None = None) -> str:
     """The input of iptables-restore for one table; what is not mentioned in it stays (`--noflush`)."""
-    return "".join(f"{line}\n" for line in restore_lines(edit))
+    lines = list(restore_lines(edit, writer))
+    lines.append("")
+    return "\n".join(lines)
 
 
-def restore_lines(edit: TableEdit) -> Iterator[str]:
-    """The lines of `format_restore`."""
-    writer = RuleWriter(edit.family)
+def restore_lines(edit: TableEdit, writer: RuleWriter | None = None) -> Iterator[str]:
+    """The lines of `format_restore`; a writer that knows the family's rules already saves time."""
+    writer = writer or RuleWriter(edit.family)
     yield f"*{edit.table.value}"
+    write = writer.write
     for one in edit.edits:
-        yield _edit_line(one, writer)
+        if type(one) is AppendRule:  # nearly all of them, where there are many
+            yield f"-A {one.chain} {write(one.rule)}" if one.rule.matches or one.rule.target else f"-A {one.chain}"
+        else:
+            yield _edit_line(one, writer)
     yield "COMMIT"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,8 +13,10 @@ from tests.table_text import FENCE, FILTER, V4, V6, rules, sets
 from tortie.kernel.refusal import KernelRefused
 from tortie.kernel.run import Ran
 from tortie.kernel.tables import LOCK_WAIT, Tables, detect_backend
-from tortie.netfilter.hook import Backend
+from tortie.netfilter.hook import BUILTIN_CHAINS, Backend
+from tortie.netfilter.rule import Chain, Ruleset, Table
 from tortie.reconcile.step import AppendRule, CreateSet, DestroySet, MakeChain, Plan, SetEdit, TableEdit
+from tortie.reconcile.wanted import Held
 
 LEGACY, NFT = Backend.LEGACY, Backend.NFT
 ADDS = TableEdit(V4, LEGACY, FILTER, (MakeChain("cali-x"), AppendRule("cali-x", rules("-j DROP")[0])))
@@ -134,3 +138,88 @@ def test_a_fence_is_looked_at_before_going_on() -> None:
 def test_a_reading_that_fails_is_refused() -> None:
     with pytest.raises(KernelRefused, match="`ipset save`: not installed"):
         Tables(FakeTools(missing=("ipset",)), LEGACY, [V4]).read()
+
+
+# --- reading again -----------------------------------------------------------------------------------------------
+
+SHOWN = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [%d:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
+
+
+class Counting(Answers):
+    """Shows other counters each time; the number of the rules is `number`."""
+
+    number = 5
+
+    def __call__(self, command: Sequence[str], data: bytes = b"") -> Ran:
+        shown = super().__call__(command, data)
+        return Ran(0, (SHOWN % len(self.asked)).encode()) if command[0].endswith("save") else shown
+
+    def listings(self) -> int:
+        return sum(text.endswith("-save") for text in self.asked)
+
+
+def test_a_listing_that_shows_the_same_is_not_parsed_again() -> None:
+    tables = Tables(Counting({}), NFT, [V4])
+    assert tables.read().rulesets[V4] is tables.read().rulesets[V4]
+
+
+def test_without_another_number_rules_are_not_listed_again() -> None:
+    run = Counting({})
+    tables = Tables(run, NFT, [V4], generation=lambda: run.number)
+    first = tables.read()
+    assert tables.read() == first
+    assert run.listings() == 1
+    run.number += 1
+    assert tables.read() == first
+    assert run.listings() == 2
+
+
+def test_a_number_that_changes_while_rules_are_listed_says_nothing() -> None:
+    run = Counting({})
+    numbers = iter(range(100))
+    tables = Tables(run, NFT, [V4], generation=lambda: next(numbers))
+    tables.read()
+    tables.read()
+    assert run.listings() == 2
+
+
+def test_what_was_planned_is_known_when_it_is_listed() -> None:
+    run = FakeTools(plain=NFT)
+    tables = Tables(run, NFT, [V4])
+    held = tables.read()
+    after = tables_after(held)
+    edit = TableEdit(V4, NFT, FILTER, (MakeChain("cali-x"), AppendRule("cali-x", rules("-j DROP")[0])))
+    tables.carry_out(Plan((edit,), after={V4: after}))
+    assert tables.read().rulesets[V4] is after
+
+
+def test_what_was_planned_and_is_not_there_is_read() -> None:
+    run = FakeTools(plain=NFT)
+    tables = Tables(run, NFT, [V4])
+    after = tables_after(tables.read())
+    tables.carry_out(Plan((TableEdit(V4, NFT, FILTER, (MakeChain("cali-x"),)),), after={V4: after}))
+    read = tables.read().rulesets[V4]
+    assert read.tables[FILTER].chains["cali-x"].rules == ()
+
+
+def tables_after(held: Held) -> Ruleset:
+    """What is held once filter has a chain with one rule."""
+    builtin = {hook.value: Chain(hook.value, policy="ACCEPT") for hook in BUILTIN_CHAINS[FILTER]}
+    chains = builtin | {"cali-x": Chain("cali-x", rules("-j DROP"))}
+    return replace(held.rulesets[V4], tables={FILTER: Table(FILTER, chains)})
+
+
+def test_families_are_written_side_by_side_and_sets_behind_both() -> None:
+    shown = Ran(0, b"-A cali-x -j DROP\n")
+    run = Answers({"iptables-legacy-save": shown, "ip6tables-legacy-save": shown})
+    jobs: list[int] = []
+
+    def together(given: Sequence[Callable[[], Any]]) -> list[Any]:
+        jobs.append(len(given))
+        return [job() for job in given]
+
+    sixth = TableEdit(V6, LEGACY, FILTER, ADDS.edits)
+    Tables(run, LEGACY, [V4, V6], together=together).carry_out(Plan((ADDS, sixth, ADDS, MAKES)))
+    assert jobs == [2, 0]
+    written = [text.split()[0] for text in run.asked if "restore" in text]
+    assert written == ["iptables-legacy-restore"] * 2 + ["ip6tables-legacy-restore", "ipset"]
