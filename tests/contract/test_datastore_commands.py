@@ -394,6 +394,15 @@ def test_a_pool_that_cannot_be_read_is_told_and_counts_for_none(shell: Shell) ->
     assert found.err.startswith("tortie: /calico/resources/v3/projectcalico.org/ippools/bad: ")
 
 
+def test_nodes_get_addresses_for_their_tunnels(shell: Shell) -> None:
+    apply(shell, NODES, POOL)
+    found = shell("ipam", "tunnel", "n1", "n2")
+    assert (found.code, found.err) == (0, "")
+    assert [line.partition(": IPIP 10.65.")[0] for line in found.out.splitlines()] == ["Node(n1)", "Node(n2)"]
+    assert shell("ipam", "tunnel", "n2").out == f"{found.out.splitlines()[1]}\n"
+    assert shell("ipam", "tunnel", "n9") == Ran(1, "", "tortie: resource does not exist: Node(n9) with error: <nil>\n")
+
+
 # --- the datastore itself ---
 
 

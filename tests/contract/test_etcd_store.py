@@ -14,15 +14,17 @@ from tests.etcd_server import EtcdServer, etcd_server
 from tests.requirement import missing_for_etcd
 from tortie.ipam.assign import AssignRequest, assign_address, auto_assign
 from tortie.ipam.release import addresses_of_handle
+from tortie.ipam.tunnel import Tunnel
 from tortie.model.cluster import ClusterInformation
 from tortie.model.felix_configuration import FelixConfiguration
+from tortie.model.node import Node
 from tortie.model.pool import IPPool
 from tortie.model.problem import format_path
 from tortie.model.read import Key, key_of, parse_resources
 from tortie.model.resource import Resource
 from tortie.net.address import parse_address, parse_prefix
 from tortie.net.error import InvalidInput
-from tortie.source.calico_client import MOST_TRIES, PAUSE_S, POOL_PAUSE_S, CalicoClient, Done
+from tortie.source.calico_client import MOST_TRIES, PAUSE_S, POOL_PAUSE_S, CalicoClient, Done, tunnel_addresses
 from tortie.source.etcd_client import EtcdClient
 from tortie.source.etcd_key import resource_key
 from tortie.source.etcd_store import EtcdStore
@@ -457,3 +459,27 @@ def test_a_pool_is_deleted_as_it_was_read(world: World) -> None:
     assert isinstance(current, IPPool) and not current.spec.disabled
     world.run(lambda client: client.delete(key, current.metadata.resource_version))
     assert world.refusal(lambda client: client.get(key)).why is Why.MISSING
+
+
+def test_a_node_gets_the_addresses_of_its_tunnels(world: World) -> None:
+    async def work(client: CalicoClient) -> list[Resource]:
+        await client.create(one(POOL.replace("10.65.0.0/24", "10.65.0.0/24, ipipMode: Always")))
+        await client.create(
+            one(POOL.replace("name: p", "name: v").replace("10.65.0.0/24", "10.66.0.0/24, vxlanMode: Always"))
+        )
+        await client.create(one(NODE))
+        found = [await client.keep_tunnel_addresses("n1"), await client.keep_tunnel_addresses("n1")]
+        assert found[0] == found[1]
+        full = await client.get(key_of(one(NODE)))
+        await client.delete(Key("IPPool", "", "v"))
+        await client.keep_tunnel_addresses("n1")
+        return [full, await client.get(key_of(one(NODE)))]
+
+    full, half = world.run(work)
+    assert isinstance(full, Node) and isinstance(half, Node)
+    first, second = tunnel_addresses(full), tunnel_addresses(half)
+    assert str(first[Tunnel.IPIP]).startswith("10.65.0.") and str(first[Tunnel.VXLAN]).startswith("10.66.0.")
+    assert second == {Tunnel.IPIP: first[Tunnel.IPIP], Tunnel.VXLAN: None}
+    assert full.spec.bgp is not None and str(full.spec.bgp.ipv4_address) == "10.0.0.1/24"
+    kept = world.server.ctl("get", "--prefix", "--keys-only", "/calico/ipam/v2/handle/").stdout.split()
+    assert kept == ["/calico/ipam/v2/handle/ipip-tunnel-addr-n1"]

@@ -58,6 +58,7 @@ Examples:
   tortie ipam show --show-blocks
   tortie ipam show --ip 10.65.0.2
   tortie ipam release --ip 10.65.0.2
+  tortie ipam tunnel node-1
   tortie ipam show --files /var/lib/tortie/ipam --resources cluster/
 """
 
@@ -117,6 +118,32 @@ def release(ip: str, config: str | None, files: str | None, resources: tuple[str
     if _run(Place(config, files, resources), release_addresses((address,))).unallocated:
         raise Refused(f"IP address {address} is not assigned")
     click.echo(f"Successfully released IP address {address}")
+
+
+@ipam.command()
+@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+@config_option
+def tunnel(nodes: tuple[str, ...], config: str | None) -> None:
+    """Give nodes the tunnel addresses that their pools ask for, and write them down in the nodes' resources.
+
+    This is what calico-node does when it starts and when pools change; it is for nodes on which that does not run.
+
+    \b
+    Exit code: 0 when it is done, 1 when the datastore refuses or a pool is full, 2 for bad input.
+    """
+
+    async def work(client: CalicoClient) -> None:
+        from tortie.source.store_refusal import StoreRefused
+
+        for node in nodes:
+            try:
+                found = await client.keep_tunnel_addresses(node)
+            except (StoreRefused, InvalidInput) as refusal:
+                raise Refused(str(refusal)) from None
+            words = ", ".join(f"{kind.name} {address or 'none'}" for kind, address in found.items())
+            click.echo(f"Node({node}): {words}")
+
+    with_client(config, work)
 
 
 def _address(text: str) -> Address:

@@ -9,7 +9,7 @@ somebody else was faster.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from enum import Enum
 from typing import cast
@@ -18,12 +18,13 @@ from uuid import uuid4
 from tortie.ipam.claim import release_host, release_pool
 from tortie.ipam.command import list_blocks
 from tortie.ipam.release import release_addresses
+from tortie.ipam.tunnel import Tunnel, keep_tunnel_address
 from tortie.model.bgp import BGPPeer
 from tortie.model.cluster import ClusterInformation, ClusterInformationSpec
 from tortie.model.endpoint import WorkloadEndpoint
 from tortie.model.felix_configuration import FelixConfiguration
 from tortie.model.metadata import Metadata
-from tortie.model.node import Node
+from tortie.model.node import Node, NodeBGPSpec
 from tortie.model.policy import NetworkPolicy
 from tortie.model.pool import IPIPMode, IPPool, VXLANMode, overlaps
 from tortie.model.problem import FieldProblem
@@ -166,6 +167,29 @@ class CalicoClient:
         if spec != found.spec:
             await _unless(Why.CONFLICT, self.store.update(replace(found, spec=spec)))
 
+    async def keep_tunnel_addresses(self, name: str) -> dict[Tunnel, Address | None]:
+        """Gives a node the tunnel addresses that its pools ask for, and takes back others (spec: model 9.8).
+
+        Returns what the node now has. Raises `StoreRefused` when there is no such node, `InvalidInput` when pools are full.
+        """
+        for attempt in range(MOST_TRIES + 1):
+            node = await self.store.get(Key("Node", "", name))
+            assert isinstance(node, Node)
+            kept: dict[Tunnel, Address | None] = {}
+            for tunnel, current in tunnel_addresses(node).items():
+                kept[tunnel] = await self.ipam.run(keep_tunnel_address(name, tunnel, current))
+            if kept == tunnel_addresses(node):
+                return kept
+            try:
+                await self.store.update(_whole(with_tunnel_addresses(node, kept)))
+            except StoreRefused as refusal:
+                if refusal.why is not Why.CONFLICT or attempt == MOST_TRIES:
+                    raise
+                await self._sleep(PAUSE_S)
+            else:
+                return kept
+        raise AssertionError("the last try ends above")
+
     async def _leave_node(self, name: str) -> None:
         """What goes before a node does (spec: model 1.5)."""
         for found in (await self.store.list("WorkloadEndpoint")).resources:
@@ -254,6 +278,23 @@ class CalicoClient:
             except StoreRefused:
                 if attempt == _MOST_SWITCH_TRIES - 1:
                     raise
+
+
+def tunnel_addresses(node: Node) -> dict[Tunnel, Address | None]:
+    """The addresses of tunnels that a node's resource has."""
+    ipip = None if node.spec.bgp is None else node.spec.bgp.ipv4_ipip_tunnel_addr
+    return {Tunnel.IPIP: ipip, Tunnel.VXLAN: node.spec.ipv4_vxlan_tunnel_addr}
+
+
+def with_tunnel_addresses(node: Node, addresses: Mapping[Tunnel, Address | None]) -> Node:
+    """A node's resource with other addresses of tunnels."""
+    bgp = replace(node.spec.bgp or NodeBGPSpec(), ipv4_ipip_tunnel_addr=addresses[Tunnel.IPIP])
+    spec = replace(
+        node.spec,
+        bgp=None if bgp == NodeBGPSpec() else bgp,
+        ipv4_vxlan_tunnel_addr=addresses[Tunnel.VXLAN],
+    )
+    return replace(node, spec=spec)
 
 
 def _whole(resource: Resource) -> Resource:
