@@ -210,7 +210,7 @@ def tables_after(held: Held) -> Ruleset:
 
 
 def test_families_are_written_side_by_side_and_sets_behind_both() -> None:
-    shown = Ran(0, b"-A cali-x -j DROP\n")
+    shown = Ran(0, b":cali-x - [0:0]\n-A cali-x -j DROP\n")
     run = Answers({"iptables-legacy-save": shown, "ip6tables-legacy-save": shown})
     jobs: list[int] = []
 
