@@ -483,3 +483,28 @@ def test_a_node_gets_the_addresses_of_its_tunnels(world: World) -> None:
     assert full.spec.bgp is not None and str(full.spec.bgp.ipv4_address) == "10.0.0.1/24"
     kept = world.server.ctl("get", "--prefix", "--keys-only", "/calico/ipam/v2/handle/").stdout.split()
     assert kept == ["/calico/ipam/v2/handle/ipip-tunnel-addr-n1"]
+
+
+def test_writers_who_read_first_lose_nothing_of_each_other(world: World) -> None:
+    key = key_of(one(PROFILE))
+
+    async def count(server: EtcdServer, times: int) -> None:
+        etcd = EtcdClient(server.config)
+        store = EtcdStore(etcd)
+        while times:
+            found = await store.get(key)
+            number = int(found.metadata.annotations.get("n", "0")) + 1
+            metadata = replace(found.metadata, annotations={"n": str(number)})
+            try:
+                await store.update(replace(found, metadata=metadata))
+                times -= 1
+            except StoreRefused as refusal:
+                assert refusal.why is Why.CONFLICT
+        await etcd.close()
+
+    async def work(client: CalicoClient) -> Resource:
+        await client.create(one(PROFILE))
+        await asyncio.gather(*(count(world.server, 10) for _ in range(4)))
+        return await client.get(key)
+
+    assert world.run(work).metadata.annotations == {"n": "40"}
