@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,42 @@ def verify(context: click.Context, topology: str, as_json: bool) -> None:
         for line in (*matrix_lines(findings), *disagreement_lines(findings), summary_line(findings)):
             click.echo(line)
     if not all(finding.agrees for finding in findings):
+        context.exit(EXIT_FAILED)
+
+
+@lab.command()
+@click.argument("topology", type=click.Path(dir_okay=False))
+@click.argument("node")
+@click.pass_context
+def lose(context: click.Context, topology: str, node: str) -> None:
+    """Kill a node's programs and cut its wire; `restore` brings it back."""
+    from tortie.lab.outage import lose as lost
+
+    _carried_out(context, topology, lambda found: lost(found, node))
+    click.echo(f"{node} is lost")
+
+
+@lab.command()
+@click.argument("topology", type=click.Path(dir_okay=False))
+@click.argument("node")
+@click.pass_context
+def restore(context: click.Context, topology: str, node: str) -> None:
+    """Bring a lost node back and wait until all is as it was."""
+    from tortie.lab.outage import restore as restored
+
+    _carried_out(context, topology, lambda found: restored(found, node))
+    click.echo(f"{node} is back")
+
+
+def _carried_out(context: click.Context, topology: str, action: Callable[[Laboratory], None]) -> None:
+    from tortie.kernel.refusal import KernelRefused
+
+    found = open_laboratory(topology)
+    _need_root()
+    try:
+        action(found)
+    except KernelRefused as refusal:
+        tell([str(refusal)])
         context.exit(EXIT_FAILED)
 
 

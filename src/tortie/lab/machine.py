@@ -106,9 +106,9 @@ class Machine:
         ran = run_tool(["ip", "netns", "pids", namespace])
         return [int(word) for word in ran.out.split()] if ran.code == 0 else []
 
-    def stop(self, what: str) -> None:
-        """Ends all programs in a namespace, kindly first."""
-        self._end([self.namespace(what)])
+    def kill(self, what: str) -> None:
+        """Ends all programs in a namespace without a warning."""
+        self._end([self.namespace(what)], (signal.SIGKILL,))
 
     def remove(self) -> None:
         """Ends all programs, then removes all namespaces and files; raises `KernelRefused` and `OSError`."""
@@ -121,8 +121,9 @@ class Machine:
         with suppress(OSError):  # others may have theirs in it
             self.folder.rmdir()
 
-    def _end(self, namespaces: Iterable[str]) -> None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
+    def _end(self, namespaces: Iterable[str], ways: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGKILL)) -> None:
+        """Ends programs, the kind way first."""
+        for number in ways:
             end = time.monotonic() + _END_S
             running = [pid for namespace in namespaces for pid in self.processes(namespace)]
             for pid in running:

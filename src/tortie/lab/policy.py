@@ -1,7 +1,8 @@
 """What policy means for a conversation across nodes: `reference` at each node that it passes, by the plan of the wires.
 
 Neither the kernel nor the simulator is asked: which interfaces a packet takes follows from who is where. What nodes do to
-addresses is told as it is declared: services, floating addresses, masquerading towards the world.
+addresses is told as it is declared: services, floating addresses, masquerading towards the world. That a router without
+BGP has no way to pods is told here too, so that what policy allows and the network cannot do is not called a disagreement.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Policy:
         source = outcome.source or station.address
         port = outcome.source_port or _UNKNOWN_PORT
         why = "no node has anything to say"
+        if self._is_lost_outside(station, target):
+            return Meaning(False, "the router speaks no BGP and knows no way to pods")
         for node, flow in self._way(station, target, source, port):
             found = decide_conversation(self.resources, node, flow, interfaces=self._node_interfaces(node))
             said = found.answer or found.first
@@ -56,6 +59,18 @@ class Policy:
                 return Meaning(False, f"{node}: {said.decided_by}")
             why = f"{node}: {said.decided_by}"
         return Meaning(True, why)
+
+    def _is_lost_outside(self, station: Station, target: Target) -> bool:
+        """Whether the router would have to know where pods are, and does not."""
+        router = self.topology.router
+        if router is None or router.as_number is not None:
+            return False
+        if target.behind.kind is Kind.POD and not target.via and station.kind is Kind.HOST:
+            return True
+        if station.kind is not Kind.POD or target.behind.kind is not Kind.HOST:
+            return False
+        wire = _Wire(station.address, target.address, target.probe.protocol, 0, 0)
+        return self._masqueraded(station, wire) == wire
 
     def _way(self, station: Station, target: Target, source: Address, port: int) -> Iterator[tuple[str, Flow]]:
         """The nodes that a conversation passes, each with the packet as it meets it."""
@@ -78,7 +93,8 @@ class Policy:
             yield door, wire.flow(_WIRE, leaves, translation)
             if behind.node == door:
                 return
-            wire = wire.translated(translation)
+            if translation is not None:  # services are masqueraded, so that answers come back by the node
+                wire = wire.translated(translation).sent_from(self.topology.node_addresses()[door])
             if behind.kind is Kind.POD:
                 yield behind.node, wire.flow(_WIRE, self._to(behind, behind.node))
             return
@@ -146,8 +162,6 @@ class _Wire:
         """The same from another source."""
         return _Wire(source, self.destination, self.protocol, self.source_port, self.destination_port)
 
-    def translated(self, translation: tuple[Address, int] | None) -> _Wire:
+    def translated(self, translation: tuple[Address, int]) -> _Wire:
         """The same to where it was translated to."""
-        if translation is None:
-            return self
         return _Wire(self.source, translation[0], self.protocol, self.source_port, translation[1])

@@ -1,8 +1,9 @@
 """Really connects: from one station to a target, by TCP, UDP or ICMP, hundreds at a time in one process.
 
-Every station has a server for every port in question: a TCP listener, a UDP socket that sends back what it gets; the kernel
-answers echo requests. A socket belongs to the network namespace that it was made in, so one process has them all. What has
-no answer after `PATIENCE_S` is taken for not connected: in a laboratory nothing is lost but what somebody drops.
+Every station has a server for every port in question that sends back what it gets, by TCP and UDP; the kernel answers echo
+requests. What counts is the echo: a handshake alone may be one direction's luck. A socket belongs to the network namespace
+that it was made in, so one process has them all. What has no answer after `PATIENCE_S` is taken for not connected: in a
+laboratory nothing is lost but what somebody drops.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import resource
 import selectors
 import socket
 import struct
@@ -26,7 +28,9 @@ from tortie.net.protocol import ICMP, TCP, UDP
 
 PATIENCE_S = 2.0
 """A second after the first SYN the kernel sends another, so this is two tries."""
-AT_A_TIME = 300
+AT_A_TIME = 800
+_FILES = 4 * AT_A_TIME
+"""Files that a process must be able to have open: tries and servers."""
 _ECHO_REQUEST, _ECHO_REPLY = 8, 0
 _ICMP_HEADER = struct.Struct("!BBHHH")
 
@@ -52,13 +56,16 @@ class _Try:
     sock: socket.socket | None = None
     source: Address | None = None
     source_port: int = 0
+    asked: bool = False
 
 
 @contextmanager
 def serving(machine: Machine, stations: Iterable[Station], targets: Iterable[Target]) -> Iterator[Prober]:
     """Servers at all stations, and a prober; everything is closed at the end. Raises `OSError`."""
+    _allow_files()
     ports = sorted({(one.probe.protocol, one.port) for one in targets if one.port})
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
+        prober = Prober(machine, selector, stack)
         for station in stations:
             with inside(machine.path(station.namespace)):
                 for protocol, port in ports:
@@ -69,8 +76,11 @@ def serving(machine: Machine, stations: Iterable[Station], targets: Iterable[Tar
                     server.bind(("", port))
                     if protocol == TCP:
                         server.listen(AT_A_TIME)
-                    selector.register(server, selectors.EVENT_READ, _accept if protocol == TCP else _echo)
-        yield Prober(machine, selector, stack)
+                    selector.register(server, selectors.EVENT_READ, prober.accept if protocol == TCP else _echo)
+        try:
+            yield prober
+        finally:
+            prober.close()
 
 
 @dataclass(slots=True)
@@ -94,6 +104,13 @@ class Prober:
             self._wait(tries, patience_s)
             found += [self._end(one) for one in tries]
         return found
+
+    def close(self) -> None:
+        """Closes the connections that somebody left open."""
+        for key in list(self.selector.get_map().values()):
+            if key.data == self._serve:
+                assert isinstance(key.fileobj, socket.socket)
+                key.fileobj.close()
 
     # --- beginning ---
 
@@ -173,13 +190,49 @@ class Prober:
     def _hear(self, one: _Try) -> None:
         assert one.sock is not None
         if one.target.probe.protocol == UDP:
-            try:
-                self._settle(one, connected=one.sock.recv(64) == str(one.number).encode())
-            except OSError as error:
-                self._settle(one, connected=False, word=error.strerror or "")
+            self._hear_echo(one)
             return
         code = one.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        self._settle(one, connected=code == 0, word=os.strerror(code) if code else "")
+        if code:
+            self._settle(one, connected=False, word=os.strerror(code))
+        elif not one.asked:
+            one.asked = True
+            one.sock.send(str(one.number).encode())
+            self.selector.modify(one.sock, selectors.EVENT_READ, one)
+        else:
+            self._hear_echo(one)
+
+    def _hear_echo(self, one: _Try) -> None:
+        assert one.sock is not None
+        try:
+            self._settle(one, connected=one.sock.recv(64) == str(one.number).encode())
+        except OSError as error:
+            self._settle(one, connected=False, word=error.strerror or "")
+
+    def accept(self, listener: object) -> None:
+        """Takes connections, and sends back what comes by them until they end."""
+        assert isinstance(listener, socket.socket)
+        try:
+            while True:
+                connection, _ = listener.accept()
+                connection.setblocking(False)
+                self.selector.register(connection, selectors.EVENT_READ, self._serve)
+        except OSError:
+            return  # nobody else is waiting
+
+    def _serve(self, connection: object) -> None:
+        assert isinstance(connection, socket.socket)
+        try:
+            data = connection.recv(64)
+            if data:
+                connection.send(data)
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self.selector.unregister(connection)
+        connection.close()
 
     def _settle(self, one: _Try, *, connected: bool, word: str = "") -> None:
         if one.outcome is None:
@@ -196,19 +249,15 @@ class Prober:
         return one.outcome
 
 
+def _allow_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < _FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard), hard))
+
+
 def _own_end(sock: socket.socket) -> tuple[Address | None, int]:
     host, port = sock.getsockname()
     return (None, port) if host == "0.0.0.0" else (parse_address(host), port)  # noqa: S104
-
-
-def _accept(listener: object) -> None:
-    assert isinstance(listener, socket.socket)
-    try:
-        while True:
-            connection, _ = listener.accept()
-            connection.close()
-    except OSError:
-        return  # nobody else is waiting
 
 
 def _echo(server: object) -> None:

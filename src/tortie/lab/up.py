@@ -12,19 +12,20 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tortie.kernel.refusal import KernelRefused
+from tortie.kernel.run import Ran
 from tortie.lab.cluster import lab_resources, manifests
+from tortie.lab.etcd import plain_list
 from tortie.lab.machine import Machine
 from tortie.lab.topology import LabPod, Topology
 from tortie.model.endpoint import WorkloadEndpoint
 from tortie.model.read import Resources, parse_resources
-from tortie.model.writer import plain_resource
 from tortie.net.address import Address, Prefix, parse_prefix
 from tortie.net.error import InvalidInput
 from tortie.source.tree import read_file, reading_order, scan_tree
@@ -146,11 +147,11 @@ def make_networks(lab: Laboratory) -> None:
         machine.add_namespace(node.name)
         machine.write_sysctls(node.name, _FORWARD | _STRICT)
         _plug(machine, node.network, node.name, "eth0", addresses[node.name], topology.networks[node.network].subnet)
-        _add_default(lab, node.name, node.network)
+        add_default(lab, node.name, node.network)
     for host in topology.hosts:
         machine.add_namespace(host.name)
         _plug(machine, host.network, host.name, "eth0", host.address, topology.networks[host.network].subnet)
-        _add_default(lab, host.name, host.network)
+        add_default(lab, host.name, host.network)
 
 
 def _switch(network: str) -> str:
@@ -163,7 +164,7 @@ def _plug(machine: Machine, network: str, what: str, interface: str, address: Ad
     machine.batch(what, [f"addr add {address}/{subnet.length} dev {interface}", f"link set {interface} up"])
 
 
-def _add_default(lab: Laboratory, what: str, network: str) -> None:
+def add_default(lab: Laboratory, what: str, network: str) -> None:
     """Everything else by way of the router; where there is none it leads nowhere, and proxy ARP has something to go by."""
     gateway = lab.topology.networks[network].router
     lab.machine.batch(what, [f"route add default via {gateway} dev eth0"])
@@ -199,7 +200,7 @@ def _start_etcd(lab: Laboratory) -> None:
     name, network = next(iter(lab.topology.networks.items()))
     machine.add_namespace(ETCD)
     _plug(machine, name, ETCD, "eth0", address, network.subnet)
-    _add_default(lab, ETCD, name)
+    add_default(lab, ETCD, name)
     client, peer = f"http://{address}:2379", "http://127.0.0.1:2380"
     command = [
         *("etcd", "--data-dir", str(machine.state / "etcd"), "--unsafe-no-fsync"),
@@ -207,26 +208,24 @@ def _start_etcd(lab: Laboratory) -> None:
         *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"),
     ]
     machine.start(ETCD, command, machine.state / "etcd.log")
-    environment = ["env", *(f"{name}={text}" for name, text in lab.environment.items())]
-    stored = machine.state / "stored.json"
-    _write_list(stored, list(_stored_resources(lab)))
-    written = [*environment, tortie(), "apply", "-f", str(stored)]
+    # Kubernetes' own objects are not kept in etcd, but what Calico's controllers make of them is.
+    resources = [one for one in read_resources(lab.resources) if not isinstance(one, WorkloadEndpoint)]
+    text = json.dumps(plain_list(resources)).encode()
     last = ""
 
     def is_written() -> bool:
         nonlocal last
-        ran = machine.run(ETCD, written)
-        last = ran.error.strip() or ran.out.decode(errors="replace").strip()
+        ran = ask_etcd(lab, "write", text)
+        last = ran.complaint
         return ran.code == 0
 
     _wait(is_written, lambda: f"etcd does not take the resources: {last}")
 
 
-def _stored_resources(lab: Laboratory) -> Iterator[dict[str, Any]]:
-    """What goes into etcd: Kubernetes' own objects are not kept there, but what Calico's controllers make of them is."""
-    for resource in read_resources(lab.resources):
-        if not isinstance(resource, WorkloadEndpoint):
-            yield plain_resource(resource)
+def ask_etcd(lab: Laboratory, command: str, data: bytes = b"") -> Ran:
+    """Runs a command of `tortie.lab.etcd` where the laboratory's etcd is."""
+    environment = ["env", *(f"{name}={text}" for name, text in lab.environment.items())]
+    return lab.machine.run(ETCD, [*environment, sys.executable, "-m", "tortie.lab.etcd", command], data)
 
 
 def read_resources(directory: Path) -> Resources:
@@ -245,6 +244,7 @@ def start_agent(lab: Laboratory, node: str) -> None:
     """Starts a node's agent; raises `OSError`."""
     folder = lab.folder(node)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "status.json").unlink(missing_ok=True)
     source = "etcd" if lab.topology.datastore == "etcd" else str(lab.resources)
     command = [tortie(), "agent", "--source", source, "--node", node, "--status-file", str(folder / "status.json")]
     lab.machine.start(node, command, folder / "agent.log", lab.environment | agent_environment(lab, node))
@@ -396,10 +396,10 @@ def router_config(topology: Topology) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def wait_for_routes(lab: Laboratory, attached: Iterable[Attached]) -> None:
-    """Waits until every node, and a router that speaks BGP, has a way to every pod."""
-    pods = list(attached)
-    watchers = [node.name for node in lab.topology.nodes]
+def wait_for_routes(lab: Laboratory, attached: Iterable[Attached], *, without: Container[str] = ()) -> None:
+    """Waits until every node, and a router that speaks BGP, has a way to every pod, but for nodes that are lost."""
+    pods = [one for one in attached if one.pod.node not in without]
+    watchers = [node.name for node in lab.topology.nodes if node.name not in without]
     if lab.topology.router is not None and lab.topology.router.as_number is not None:
         watchers.append(ROUTER)
     for what in watchers:
@@ -423,10 +423,13 @@ def _leads(way: Prefix, net: Prefix) -> bool:
     return way.length > 0 and way.family is net.family and way.contains(net.address)
 
 
-def wait_for_endpoints(lab: Laboratory, attached: Iterable[Attached]) -> None:
-    """Waits until every agent calls all of its pods up."""
+def wait_for_endpoints(lab: Laboratory, attached: Iterable[Attached], *, without: Container[str] = ()) -> None:
+    """Waits until every agent, but for nodes that are lost, calls all of its pods up."""
+    pods = list(attached)
     for node in lab.topology.nodes:
-        wanted = {f"k8s/{one.pod.namespace}/{one.pod.name}/eth0" for one in attached if one.pod.node == node.name}
+        if node.name in without:
+            continue
+        wanted = {f"k8s/{one.pod.namespace}/{one.pod.name}/eth0" for one in pods if one.pod.node == node.name}
 
         def all_up(name: str = node.name, wanted: set[str] = wanted) -> bool:
             workloads: Mapping[str, str] = status(lab, name).get("workloadEndpoints", {})
@@ -436,19 +439,28 @@ def wait_for_endpoints(lab: Laboratory, attached: Iterable[Attached]) -> None:
 
 
 def add_services(lab: Laboratory, attached: Iterable[Attached]) -> None:
-    """The translations of NodePorts on every node, in chains that are not Calico's; raises `KernelRefused`."""
+    """What kube-proxy does for NodePorts, on every node, in chains that are not Calico's; raises `KernelRefused`.
+
+    What is translated also leaves from the node's own address, so that answers come back by it.
+    """
     addresses = {
         (one.pod.namespace, one.pod.name): Address(net.family, net.address) for one in attached for net in one.networks
     }
-    rules = [
-        f"-A LAB-NODEPORTS -p tcp -m tcp --dport {service.node_port} "
-        f"-j DNAT --to-destination {addresses[service.namespace, service.pod]}:{service.port}"
-        for service in lab.topology.services
-    ]
-    if not rules:
+    there, back = [], []
+    for service in lab.topology.services:
+        pod = addresses[service.namespace, service.pod]
+        there.append(
+            f"-A LAB-NODEPORTS -p tcp -m tcp --dport {service.node_port} -j DNAT --to-destination {pod}:{service.port}"
+        )
+        back.append(f"-A LAB-BACK -d {pod} -p tcp -m tcp --dport {service.port} -m conntrack --ctstate DNAT -j MASQUERADE")
+    if not there:
         return
     jump = "-m addrtype --dst-type LOCAL -j LAB-NODEPORTS"
-    text = "\n".join(("*nat", ":LAB-NODEPORTS - [0:0]", f"-A PREROUTING {jump}", f"-A OUTPUT {jump}", *rules, "COMMIT", ""))
+    lines = (
+        *("*nat", ":LAB-NODEPORTS - [0:0]", ":LAB-BACK - [0:0]"),
+        *(f"-A PREROUTING {jump}", f"-A OUTPUT {jump}", "-A POSTROUTING -j LAB-BACK", *there, *back, "COMMIT"),
+    )
+    text = "".join(f"{line}\n" for line in lines)
     for node in lab.topology.nodes:
         words = ["env", f"XTABLES_LOCKFILE={lab.folder(node.name) / 'xtables.lock'}", "iptables-restore", "--noflush"]
         ran = lab.machine.run(node.name, words, text.encode())

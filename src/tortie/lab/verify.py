@@ -6,20 +6,20 @@ agree is tried once more by itself before it is told.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from tortie.codec.snapshot import parse_snapshot
 from tortie.kernel.namespace import inside
 from tortie.kernel.read import read_node
+from tortie.kernel.refusal import KernelRefused
 from tortie.kernel.run import run_tool
+from tortie.lab.outage import lost_nodes
 from tortie.lab.policy import Meaning, Policy
 from tortie.lab.prediction import Prediction, Predictor
 from tortie.lab.probe import Outcome, serving
 from tortie.lab.station import Kind, Station, Target, stations_of, targets_of
-from tortie.lab.up import ROUTER, Laboratory, cni_config, read_record, read_resources
+from tortie.lab.up import ROUTER, Laboratory, ask_etcd, read_record, read_resources
 from tortie.model.read import Resources, parse_resources
 from tortie.model.workload_name import pod_interface
 from tortie.simulator.walk import Node
@@ -52,7 +52,15 @@ def verify(lab: Laboratory, say: Callable[[str], None]) -> tuple[Finding, ...]:
     predictor = make_predictor(lab, stations)
     resources = lab_state(lab)
     policy = Policy(lab.topology, resources, pod_interfaces(stations))
-    pairs = [(one, target) for one in stations for target in targets if target.behind != one and target.via != one.name]
+    lost = lost_nodes(lab)
+    if lost:
+        say(f"lost, and left out with their pods: {', '.join(sorted(lost))}")
+    pairs = [
+        (one, target)
+        for one in stations
+        for target in targets
+        if target.behind != one and target.via != one.name and not lost & {one.node, target.behind.node, target.via}
+    ]
     say(f"{len(pairs)} tries")
     with serving(lab.machine, stations, targets) as prober:
         outcomes = prober.probe(pairs)
@@ -109,17 +117,8 @@ def lab_state(lab: Laboratory) -> Resources:
 
 def _etcd_resources(lab: Laboratory) -> Resources:
     """The resources of the files, and the endpoints that etcd has."""
-    from tortie.cni.config import parse_config
-    from tortie.cni.etcd_datastore import EtcdDatastore
-    from tortie.cni.main import etcd_config
-    from tortie.model.writer import plain_resource
-
-    config = etcd_config(parse_config(json.dumps(cni_config(lab, "any"))), {})
-    with inside(lab.machine.path("etcd")):
-        datastore = EtcdDatastore(config)
-        endpoints = datastore.endpoints()
-        datastore.close()
+    ran = ask_etcd(lab, "endpoints")
+    if ran.code:
+        raise KernelRefused(["tortie.lab.etcd"], ran.complaint)
     texts = [(str(path), path.read_text()) for path in sorted(lab.resources.rglob("*")) if path.is_file()]
-    plain: list[dict[str, Any]] = [plain_resource(endpoint) for endpoint in endpoints]
-    stored = json.dumps({"apiVersion": "v1", "kind": "List", "items": plain})
-    return parse_resources([*texts, ("etcd", stored)])
+    return parse_resources([*texts, ("etcd", ran.out.decode())])
