@@ -7,7 +7,7 @@ The command only sorts out what was asked; a packet's words are read in `packet_
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,10 +17,13 @@ from tortie.cli.packet_option import PACKET_OPTIONS, parse_packet_words
 from tortie.cli.trace_option import SectionedCommand, TraceRequest, check_request, trace_params
 
 if TYPE_CHECKING:
+    from tortie.cli.terminal import Line
+    from tortie.cli.trace_policy import Policy
     from tortie.cli.trace_text import View
     from tortie.netfilter.snapshot import Snapshot
     from tortie.simulator.flow import Flow
     from tortie.simulator.trace import Walk
+    from tortie.simulator.walk import Arrival
 
 _HELP = """Walk a packet through a node's rules, rule by rule, and say what becomes of it and why.
 
@@ -34,6 +37,7 @@ Examples:
   tortie trace -n node.tar.gz tcp [fd00::5]:40000 [fd00::1]:443 --mark 0x4000
   tortie trace -n node.tar.gz icmp 10.0.0.5 10.1.0.9 --icmp-type echo-reply --state ESTABLISHED
   tortie trace -n node.tar.gz tcp 10.0.0.5 10.1.0.9:80 --edit "-I FORWARD 1 -s 10.0.0.0/8 -j DROP"
+  tortie trace -n node.tar.gz tcp 10.65.0.2 10.65.1.9:80 -r resources/ --node node-1
   tortie trace -n node.tar.gz --batch packets.txt --json
   tortie trace -n node.tar.gz --pcap capture.pcap -i eth0 --packet 17
 
@@ -78,10 +82,11 @@ def run_single(request: TraceRequest) -> int:
     told = _ask(after, request, assumed)
     check_assumptions(assumed, told.walks)
     earlier = _ask(before, request, assumed) if request.edit else None
+    policy = _policy(told, request, assumed) if request.resources else None
     if request.json:
-        _write_json(told, earlier, request)
+        _write_json(told, earlier, request, policy)
     else:
-        _write_text(told, earlier, request)
+        _write_text(told, earlier, request, policy)
     return verdict_exit_code(told.first.verdict)
 
 
@@ -91,6 +96,8 @@ class _Told:
 
     snapshot: Snapshot
     notes: tuple[str, ...]
+    arrival: Arrival
+    clock_s: float
     first: Walk
     flow: Flow | None
 
@@ -115,15 +122,17 @@ def _ask(snapshot: Snapshot, request: TraceRequest, assumed: dict[str, str]) -> 
     planned = plan_arrival(asked, node)
     notes = (*planned.notes, *snapshot_notes(snapshot))
     session = node.session(clock_s=time.time() if asked.time_s is None else asked.time_s)
+    # Of a long ruleset most rules miss; they are told one by one only where somebody asks.
+    keep_misses = request.misses or request.json
     if request.one:
-        return _Told(snapshot, notes, walk(node, planned.arrival, session, assume=assumed), None)
-    flow = walk_flow(node, planned.arrival, session, assume=assumed)
+        walked = walk(node, planned.arrival, session, assume=assumed, keep_misses=keep_misses)
+        return _Told(snapshot, notes, walked, None)
+    flow = walk_flow(node, planned.arrival, session, assume=assumed, keep_misses=keep_misses)
     return _Told(snapshot, notes, flow.first, flow)
 
 
 def _write_json(told: _Told, earlier: _Told | None, request: TraceRequest) -> None:
-    import json
-
+    from tortie.cli.document_text import write_document
     from tortie.simulator.document import brief_document, flow_document, walk_document
     from tortie.simulator.summary import read_naming
 
@@ -131,25 +140,37 @@ def _write_json(told: _Told, earlier: _Told | None, request: TraceRequest) -> No
     if request.brief:
         document = brief_document(told.first, naming)
     else:
-        document = walk_document(told.first, naming, node=told.snapshot.name)
-        document["flow"] = None if told.flow is None else flow_document(told.flow, naming)
+        document = walk_document(told.first, naming, node=told.snapshot.name, lazily=True)
+        document["flow"] = None if told.flow is None else flow_document(told.flow, naming, lazily=True)
     document["notes"] = list(told.notes)
+    if policy is not None:
+        from tortie.explain.document import add_policy
+
+        add_policy(document, told.first, told.flow, policy.explanation, policy.origins, policy.remarks)
     if earlier is not None:
         changed = earlier.first.verdict is not told.first.verdict
         before = brief_document(earlier.first, read_naming(earlier.snapshot.rulesets))
         document["edit"] = {"commands": list(request.edit), "before": before, "changes_verdict": changed}
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    write_document(document)
 
 
-def _write_text(told: _Told, earlier: _Told | None, request: TraceRequest) -> None:
+def _write_text(told: _Told, earlier: _Told | None, request: TraceRequest, policy: Policy | None) -> None:
     from tortie.cli.terminal import find_paper, write_lines
     from tortie.cli.trace_text import edit_lines, flow_lines, walk_lines
     from tortie.simulator.summary import read_naming
 
     view = make_view(told.snapshot, request)
-    lines = list(walk_lines(told.first, view, notes=told.notes))
+    heads: list[Line] = []
+    tails: list[Line] = []
+    if policy is not None:
+        from tortie.cli.trace_policy import head_lines, policy_lines
+
+        view = replace(view, origin=policy.note)
+        heads, tails = list(head_lines(policy)), list(policy_lines(policy))
+    lines = list(walk_lines(told.first, view, notes=told.notes, heads=heads))
     if told.flow is not None:
         lines += flow_lines(told.flow, view, full=request.flow)
+    lines += tails
     if earlier is not None:
         lines += edit_lines(request.edit, earlier.first, told.first, read_naming(earlier.snapshot.rulesets), view.naming)
     sys.stdout.write(write_lines(lines, find_paper(request.color)))

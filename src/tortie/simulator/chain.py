@@ -287,6 +287,9 @@ def _note_miss(
     assert run.steps is not None and isinstance(rule, CompiledRule)
     table = chain.table
     reason, run.miss_reason, run.maybe = run.miss_reason, None, None
+    if not run.keep_misses:
+        run.steps.append(_missed(skb, hook, chain, rule, depth))
+        return
     if reason is None:
         position = rule.tests.index(failed)
         reason = explain_match(rule.matches[position], skb, rule.contexts[position], holds=False)
@@ -296,6 +299,17 @@ def _note_miss(
             table.backend,
         )
     )  # fmt: skip
+
+
+def _missed(skb: Skb, hook: Hook, chain: CompiledChain, rule: CompiledRule, depth: int) -> RuleStep:
+    """The one step that stands for every miss of a chain at a hook."""
+    found = chain.missed.get((hook, depth))
+    if found is None:
+        found = chain.missed[hook, depth] = RuleStep(
+            hook, chain.table.name, chain.name, rule.number, rule.rule, False, "", "", skb.mark, skb.mark, skb.packet,
+            depth, chain.table.backend,
+        )  # fmt: skip
+    return found
 
 
 def _note_return(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, depth: int) -> None:

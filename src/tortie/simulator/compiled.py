@@ -42,11 +42,11 @@ from tortie.netfilter.target import (
 )
 from tortie.simulator.answer import Answer
 from tortie.simulator.context import Context
-from tortie.simulator.match import compile_match
+from tortie.simulator.match import compile_match, is_stateful
 from tortie.simulator.route import Router
 from tortie.simulator.skb import Skb
 from tortie.simulator.target import Effect, compile_target, no_effect
-from tortie.simulator.trace import Cause, DecidedBy
+from tortie.simulator.trace import Cause, DecidedBy, RuleStep
 from tortie.simulator.verdict import Terminal, compile_terminal
 
 Holds: TypeAlias = Callable[[Skb], Answer]
@@ -55,6 +55,9 @@ Key: TypeAlias = str | int
 
 SHORTEST_RUN = 4
 """Rules in a row from which on a switch is worth its look-up."""
+
+_MOST_SHARED = 4096
+"""Tests kept for other rules of the table."""
 
 _HARMLESS = (Log, Nflog, TraceTarget, AuditTarget)
 """Targets that change nothing on the packet's path: whether their rule matched need not be known."""
@@ -121,6 +124,8 @@ class CompiledChain:
     compiled: tuple[CompiledRule, ...] | None = None
     shortened: tuple[CompiledRule | Switch, ...] | None = None
     policies: dict[Hook, DecidedBy] = field(default_factory=dict)
+    missed: dict[tuple[Hook, int], RuleStep] = field(default_factory=dict)
+    """What stands for rules that missed, by hook and depth, where nobody asks which they were."""
 
     def __post_init__(self) -> None:
         self.name = self.source.name
@@ -163,8 +168,13 @@ class CompiledTable:
     chains: dict[str, CompiledChain] = field(default_factory=dict)
     bases: dict[Hook, CompiledChain] = field(default_factory=dict)
     """The built-in chain of each hook."""
+    known_tests: dict[Match, Holds] = field(default_factory=dict)
+    """Tests that remember nothing, by what they test: many rules test the same."""
+    context: Context = field(init=False)
+    """What all matches and targets share that keep no memory of their own."""
 
     def __post_init__(self) -> None:
+        self.context = self._context("", 0, 0)
         self.chains = {name: CompiledChain(chain, self) for name, chain in self.source.chains.items()}
         self.bases = {hook: self.chains[hook.value] for hook in Hook if hook.value in self.chains}
 
@@ -175,13 +185,27 @@ class CompiledTable:
 
     def compile_rule(self, chain: str, number: int, rule: Rule) -> CompiledRule:
         """One rule of a chain of this table."""
-        kept = [(i, match) for i, match in enumerate(rule.matches) if not isinstance(match, CommentMatch)]
-        contexts = tuple(self._context(chain, number, i) for i, _ in kept)
-        matches = tuple(match for _, match in kept)
-        tests = tuple(compile_match(match, context) for match, context in zip(matches, contexts, strict=True))
-        compiled = CompiledRule(number, rule, tests, matches, contexts, self._context(chain, number, len(rule.matches)))
+        matches, contexts, tests = [], [], []
+        for position, match in enumerate(rule.matches):
+            if isinstance(match, CommentMatch):
+                continue
+            context = self._context(chain, number, position) if is_stateful(match) else self.context
+            matches.append(match)
+            contexts.append(context)
+            tests.append(self._test(match, context))
+        compiled = CompiledRule(number, rule, tuple(tests), tuple(matches), tuple(contexts), self.context)
         self._compile_target(compiled, rule.target)
         return compiled
+
+    def _test(self, match: Match, context: Context) -> Holds:
+        if context is not self.context:
+            return compile_match(match, context)
+        found = self.known_tests.get(match)
+        if found is None:
+            found = compile_match(match, context)
+            if len(self.known_tests) < _MOST_SHARED:
+                self.known_tests[match] = found
+        return found
 
     def _context(self, chain: str, number: int, position: int) -> Context:
         place = (self.name.value, chain, number, position)

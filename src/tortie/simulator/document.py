@@ -7,6 +7,7 @@ Marks are numbers; addresses are text; what is not known is null.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -42,21 +43,38 @@ Document = dict[str, Any]
 _FLAGS = TCP_FLAGS | {"ECE": 64, "CWR": 128}
 
 
-def walk_document(walk: Walk, naming: Naming, *, node: str | None = None) -> Document:
-    """The document of all outcomes; the first one's fields stand at the top, `outcomes` is empty when there is one."""
+class LazySteps(list[Document]):
+    """Documents of steps that are made when they are asked for, one after the other; nothing is in the list itself."""
+
+    def __init__(self, steps: tuple[Step, ...], naming: Naming) -> None:
+        super().__init__()
+        self._steps, self._naming = steps, naming
+
+    def __iter__(self) -> Iterator[Document]:
+        return (step_document(step, self._naming) for step in self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+
+def walk_document(walk: Walk, naming: Naming, *, node: str | None = None, lazily: bool = False) -> Document:
+    """The document of all outcomes; the first one's fields stand at the top, `outcomes` is empty when there is one.
+
+    `lazily` makes each list of steps one that can only be iterated over.
+    """
     first = walk.trace
     outcomes = walk.outcomes if len(walk.outcomes) > 1 else ()
-    document: Document = {"schema": SCHEMA, "node": node} | trace_document(first, naming)
+    document: Document = {"schema": SCHEMA, "node": node} | trace_document(first, naming, lazily=lazily)
     document["verdict"] = walk.verdict.value
     if any(trace.disposition is not first.disposition for trace in outcomes):
         document["disposition"] = "unknown"
-    document["outcomes"] = [trace_document(trace, naming) for trace in outcomes]
+    document["outcomes"] = [trace_document(trace, naming, lazily=lazily) for trace in outcomes]
     document["complete"] = walk.complete
     document["assumptions"] = list(dict.fromkeys(text for trace in walk.outcomes for text in trace.assumptions))
     return document
 
 
-def trace_document(trace: Trace, naming: Naming) -> Document:
+def trace_document(trace: Trace, naming: Naming, *, lazily: bool = False) -> Document:
     """One outcome."""
     return {
         "verdict": trace.verdict.value,
@@ -65,24 +83,24 @@ def trace_document(trace: Trace, naming: Naming) -> Document:
         "packet": packet_document(trace.packet),
         "in_iface": trace.in_iface,
         "decided_by": _decided(trace.decided_by, trace, naming),
-        "steps": [step_document(step, naming) for step in trace.steps],
+        "steps": LazySteps(trace.steps, naming) if lazily else [step_document(step, naming) for step in trace.steps],
         "out": None if trace.out is None else _egress(trace.out),
         "conntrack": None if trace.connection is None else connection_document(trace.connection),
         "probability": outcome_probability(trace),
         "conditions": [_condition(condition) for condition in trace.conditions],
         "assumptions": list(trace.assumptions),
-        "answers": [trace_document(answer, naming) for answer in trace.answers],
+        "answers": [trace_document(answer, naming, lazily=lazily) for answer in trace.answers],
         "errno": trace.errno,
     }
 
 
-def flow_document(flow: Flow, naming: Naming) -> Document:
+def flow_document(flow: Flow, naming: Naming, *, lazily: bool = False) -> Document:
     """The rest of a conversation: the answer and the next packet, null where the conversation does not get there."""
     return {
         "works": flow.works,
         "text": flow.text,
-        "reply": None if flow.reply is None else walk_document(flow.reply, naming),
-        "next": None if flow.again is None else walk_document(flow.again, naming),
+        "reply": None if flow.reply is None else walk_document(flow.reply, naming, lazily=lazily),
+        "next": None if flow.again is None else walk_document(flow.again, naming, lazily=lazily),
     }
 
 

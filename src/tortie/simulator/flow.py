@@ -50,6 +50,7 @@ def walk_flow(
     *,
     assume: Mapping[str, str] | None = None,
     keep_steps: bool = True,
+    keep_misses: bool = True,
     pick: PickPort | None = None,
 ) -> Flow:
     """Walks a packet, and for every outcome that it has its answer and the next packet of the same sender.
@@ -57,12 +58,14 @@ def walk_flow(
     The walks that are told belong to the first outcome; where the conversations differ, to the first that does not work.
     """
     session = node.session() if session is None else session
-    first, sessions = walk_all(node, arrival, session, assume=assume, keep_steps=keep_steps, pick=pick)
+    first, sessions = walk_all(
+        node, arrival, session, assume=assume, keep_steps=keep_steps, keep_misses=keep_misses, pick=pick
+    )
     stopped = _stopped(first, "the first packet")
     if stopped is not None:
         sessions[0].commit()
         return Flow(first, None, None, *stopped)
-    ask = partial(walk, node, assume=assume, keep_steps=keep_steps, pick=pick)
+    ask = partial(walk, node, assume=assume, keep_steps=keep_steps, keep_misses=keep_misses, pick=pick)
     flows = []
     for trace, after in list(zip(first.outcomes, sessions, strict=True))[:MOST_FOLLOWED]:
         flows.append(_follow(first, trace, arrival, after, ask))

@@ -45,12 +45,19 @@ class Run:
     """The state of one walk beside the packet itself."""
 
     __slots__ = (
-        "answers", "assumptions", "chooser", "decided_by", "learned", "maybe", "miss_reason", "pick", "random_dport",
-        "random_sport", "send_answer", "session", "source_unknown", "steps",
+        "answers", "assumptions", "chooser", "decided_by", "keep_misses", "learned", "maybe", "miss_reason", "pick",
+        "random_dport", "random_sport", "send_answer", "session", "source_unknown", "steps",
     )  # fmt: skip
 
     def __init__(
-        self, session: Session, chooser: Chooser, pick: PickPort, send_answer: SendAnswer, *, keep_steps: bool
+        self,
+        session: Session,
+        chooser: Chooser,
+        pick: PickPort,
+        send_answer: SendAnswer,
+        *,
+        keep_steps: bool,
+        keep_misses: bool = True,
     ) -> None:
         self.session = session
         self.chooser = chooser
@@ -58,6 +65,8 @@ class Run:
         self.send_answer = send_answer
         """Sends a packet that the node makes because of this one (REJECT, ICMP errors), with a walk of its own."""
         self.steps: list[Step] | None = [] if keep_steps else None
+        self.keep_misses = keep_misses
+        """False where misses are only counted: one step stands for all misses of a chain, again and again."""
         self.answers: list[Trace] = []
         self.assumptions: dict[str, None] = {}
         """What was taken for granted, in order and once each."""
@@ -79,6 +88,9 @@ class Run:
 
     def child(self) -> Run:
         """For the walk of an answer: shares what was chosen and changed so far, tells its own steps."""
-        child = Run(self.session, self.chooser, self.pick, self.send_answer, keep_steps=self.steps is not None)
+        keep_steps = self.steps is not None
+        child = Run(
+            self.session, self.chooser, self.pick, self.send_answer, keep_steps=keep_steps, keep_misses=self.keep_misses
+        )
         child.learned = self.learned
         return child

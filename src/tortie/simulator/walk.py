@@ -23,7 +23,7 @@ from tortie.simulator.ipset import SetIndex
 from tortie.simulator.nat import Manipulation, PickPort
 from tortie.simulator.path import Arrived, enter, send, send_reply
 from tortie.simulator.reply import Reply
-from tortie.simulator.run import Ended, Run
+from tortie.simulator.run import Ended, Run, SendAnswer
 from tortie.simulator.session import Session, load_connections
 from tortie.simulator.skb import Skb, Socket
 from tortie.simulator.trace import Cause, DecidedBy, Disposition, Trace, Verdict, Walk
@@ -93,14 +93,18 @@ def walk(
     *,
     assume: Mapping[str, str] | None = None,
     keep_steps: bool = True,
+    keep_misses: bool = True,
     pick: PickPort | None = None,
 ) -> Walk:
     """Walks one packet through a node and returns every outcome it can have.
 
     `session` is changed as the first outcome says; without one the packet meets the node as the snapshot shows it.
-    `assume` decides choices by subject; `pick` chooses among ports that the kernel would draw at random.
+    `assume` decides choices by subject; `pick` chooses among ports that the kernel would draw at random. Without
+    `keep_misses` steps of rules that missed say only in which chain, so that they cost nothing where they are many.
     """
-    result, sessions = walk_all(node, arrival, session, assume=assume, keep_steps=keep_steps, pick=pick)
+    result, sessions = walk_all(
+        node, arrival, session, assume=assume, keep_steps=keep_steps, keep_misses=keep_misses, pick=pick
+    )
     sessions[0].commit()
     return result
 
@@ -112,6 +116,7 @@ def walk_all(
     *,
     assume: Mapping[str, str] | None = None,
     keep_steps: bool = True,
+    keep_misses: bool = True,
     pick: PickPort | None = None,
 ) -> tuple[Walk, tuple[Session, ...]]:
     """As `walk`, but commits nothing: the sessions stand beside the outcomes, and the caller commits one of them."""
@@ -121,7 +126,8 @@ def walk_all(
 
     def one(chooser: Chooser) -> tuple[Trace, Session]:
         child = root.begin()
-        return _walk_once(family, arrival, child, chooser, pick or _lowest, keep_steps=keep_steps), child
+        run = Run(child, chooser, pick or _lowest, _answering(family), keep_steps=keep_steps, keep_misses=keep_misses)
+        return _walk_once(family, arrival, run), child
 
     results, cut = explore(one, assume)
     outcomes = tuple(trace for trace, _ in results)
@@ -141,9 +147,9 @@ def _check_interface(node: Node, arrival: Arrival) -> None:
             )
 
 
-def _walk_once(
-    family: FamilyNode, arrival: Arrival, session: Session, chooser: Chooser, pick: PickPort, *, keep_steps: bool
-) -> Trace:
+def _answering(family: FamilyNode) -> SendAnswer:
+    """Sends what a packet makes the node send, and what that makes it send, down to a depth."""
+
     def send_answer(cause: Run, about: Skb, reply: Reply) -> None:
         copied = reply.gateway is not None
         # Copies are not copied again (in_nf_duplicate in nf_dup_ipv4.c).
@@ -153,7 +159,7 @@ def _walk_once(
         if copied:
             copying.append(reply)
         child = cause.child()
-        skb = Skb(reply.packet, session, mark=reply.mark)
+        skb = Skb(reply.packet, cause.session, mark=reply.mark)
         skb.frame_type = about.frame_type if copied else "unicast"
         cause.answers.append(_finish(child, skb, None, lambda: send_reply(child, skb, family, reply)))
         depth[0] -= 1
@@ -162,7 +168,11 @@ def _walk_once(
 
     depth = [0]
     copying: list[Reply] = []
-    run = Run(session, chooser, pick, send_answer, keep_steps=keep_steps)
+    return send_answer
+
+
+def _walk_once(family: FamilyNode, arrival: Arrival, run: Run) -> Trace:
+    session = run.session
     in_iface = None if arrival.in_iface == "" else arrival.in_iface or ""
     skb = Skb(arrival.packet, session, in_iface=in_iface, mark=arrival.mark)
     skb.assumed_state = arrival.state

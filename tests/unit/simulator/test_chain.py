@@ -148,3 +148,13 @@ def test_a_packet_too_short_for_a_match_is_dropped_by_it() -> None:
     dropped = walk_packet(node(rules), short)
     assert (dropped.verdict, dropped.trace.decided_by.cause) == (Verdict.DROP, Cause.HOTDROP)
     assert walk_packet(node(rules, backend=Backend.NFT), short).verdict is Verdict.ACCEPT
+
+
+def test_misses_that_nobody_asks_about_are_only_counted() -> None:
+    rules = ["-A FORWARD -s 1.1.1.1", "-A FORWARD -j X", "-A FORWARD -s 2.2.2.2", "-A X -s 3.3.3.3", "-A X -s 4.4.4.4"]
+    made = node(filter_table("\n".join(rules), chains=":X -"))
+    for keep, numbers in ((True, [1, 2, 1, 2, 3]), (False, [1, 2, 1, 1, 1])):
+        steps = [one for one in walk(made, Arrival(UDP, "e0"), keep_misses=keep).trace.steps if isinstance(one, RuleStep)]
+        assert [one.number for one in steps] == numbers
+        assert [one.chain for one in steps] == ["FORWARD", "FORWARD", "X", "X", "FORWARD"]
+        assert all(bool(one.reason) is keep for one in steps if not one.matched)
