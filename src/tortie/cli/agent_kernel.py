@@ -22,6 +22,7 @@ from tortie.kernel.network import FailedStep
 from tortie.kernel.network import Network as KernelNetwork
 from tortie.kernel.observed import ObservedTools
 from tortie.kernel.refusal import KernelRefused
+from tortie.kernel.run import run_together
 from tortie.kernel.settle import settle
 from tortie.kernel.tables import Tables
 from tortie.kernel.watch import (
@@ -56,19 +57,35 @@ def observed_tools() -> ObservedTools:
 
 
 class KernelRules:
-    """Rules and sets in one back-end; `sleep` waits for seconds between tries."""
+    """Rules and sets in one back-end; `sleep` waits for seconds between tries.
 
-    def __init__(self, tools: ObservedTools, backend: Backend, sleep: Callable[[float], None] = time.sleep) -> None:
+    `generation` is the number of the back-end's rules, where it has one: as long as it is that of the last reading, nobody
+    changed anything.
+    """
+
+    def __init__(
+        self,
+        tools: ObservedTools,
+        backend: Backend,
+        sleep: Callable[[float], None] = time.sleep,
+        generation: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._sleep = sleep
         self._tools = tools
         self._backend = backend
+        self._generation = generation
         self._tables: dict[tuple[IPFamily, ...], Tables] = {}
+        self._right: int | None = None
+        """The number of the rules when they were last found to be right."""
 
     def program(self, rendering: Rendering) -> RulesReport:
         """Brings the kernel to hold what was rendered, and reads it again to be sure."""
         wanted = wanted_families(rendering)
         families = tuple(family.family for family in wanted)
-        tables = self._tables.setdefault(families, Tables(self._tools, self._backend, families))
+        tables = self._tables.get(families)
+        if tables is None:
+            tables = Tables(self._tools, self._backend, families, together=run_together, generation=self._generation)
+            self._tables = {families: tables}
         found: list[Intruder] = []
         first: list[str] = []
 
@@ -83,11 +100,17 @@ class KernelRules:
             settled = settle(tables, planner, self._sleep)
         except (KernelRefused, InvalidInput) as problem:
             self._tools.forget()
+            self._right = None
             return RulesReport(first_step="".join(first[:1]), intruders=tuple(found), refused=str(problem))
+        self._right = tables.read_generation
         return RulesReport(settled.steps, "".join(first[:1]), settled.failures, settled.remarks, tuple(found))
 
     def intact(self, *, rules: bool, sets: bool) -> bool:
         """Whether the kernel still holds what was read last."""
+        if rules and self._right is not None and self._generation() == self._right:
+            rules = False
+            if not sets:
+                return True
         return self._tools.unchanged(rules=rules, sets=sets)
 
 

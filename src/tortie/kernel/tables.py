@@ -114,6 +114,11 @@ class Tables:
             self._known_generation = generation
         return Held(rulesets, sets)
 
+    @property
+    def read_generation(self) -> int | None:
+        """The number that rules had when they were as they were read last; None where that is not known."""
+        return self._known_generation
+
     def _read_sets(self) -> Mapping[str, IPSet]:
         return self._sets.read(self._checked(["ipset", "save"]).out.decode(errors="replace"))
 

@@ -43,6 +43,19 @@ def test_what_was_programmed_is_intact_until_somebody_meddles(tmp_path: Path) ->
     assert rules.intact(rules=False, sets=True)
 
 
+def test_where_rules_have_a_number_only_another_one_is_looked_at(tmp_path: Path) -> None:
+    _, tools = tools_of(tmp_path)
+    others = [0]
+    rules = KernelRules(tools, Backend.LEGACY, pytest.fail, lambda: tools.counts["iptables-restore calls"] + others[0])
+    rules.program(MADE)
+    listings = tools.counts["iptables-save calls"]
+    assert rules.intact(rules=True, sets=False) and rules.intact(rules=True, sets=True)
+    assert tools.counts["iptables-save calls"] == listings
+    others[0] = 1
+    assert rules.intact(rules=True, sets=False)
+    assert tools.counts["iptables-save calls"] > listings
+
+
 def refusing(command: Sequence[str], data: bytes = b"") -> Ran:
     return Ran(1, error="no such thing\n")
 
