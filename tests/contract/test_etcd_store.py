@@ -499,7 +499,8 @@ def test_writers_who_read_first_lose_nothing_of_each_other(world: World) -> None
                 await store.update(replace(found, metadata=metadata))
                 times -= 1
             except StoreRefused as refusal:
-                assert refusal.why is Why.CONFLICT
+                if refusal.why is not Why.CONFLICT:
+                    raise
         await etcd.close()
 
     async def work(client: CalicoClient) -> Resource:
