@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import random
@@ -13,11 +14,16 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.etcd_server import EtcdServer, etcd_server
+from tests.fakes.kubernetes_api import api_server
+from tests.fakes.kubernetes_store import KINDS, Store
 from tests.kernel.agent_node import NODE, PROFILE, AgentNode, allow_from, udp_socket, workload
+from tests.kernel.oracle.namespace import Namespace
+from tortie.model.workload_name import pod_interface
 
 PODS = {"a": 2, "b": 3, "c": 4}
 
@@ -245,3 +251,75 @@ def put(node: AgentNode, server: EtcdServer, *texts: str) -> None:
     path.write_text("---\n".join(texts))
     command = [sys.executable, "-c", "from tortie.cli.main import main; main()", "apply", "-f", str(path)]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "ETCD_ENDPOINTS": server.endpoint})
+
+
+# --- the Kubernetes API --------------------------------------------------------------------------------------------
+
+
+class ApiServerThread:
+    """The stand-in for an API server (tests/fakes), in a thread that is inside a namespace."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self.store = Store()
+        self._namespace = namespace
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.url = ""
+
+    def __enter__(self) -> ApiServerThread:
+        self._thread.start()
+        assert self._started.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self) -> None:
+        with self._namespace:
+            self._loop.run_until_complete(self._serve())
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        async with api_server(self.store) as server:
+            self.url = server.url
+            self._started.set()
+            await self._stop.wait()
+
+    def create(self, kind: str, data: dict[str, Any], namespace: str = "") -> None:
+        """An object as kubectl would make it."""
+        (known,) = (one for one in KINDS if one.kind == kind and one.group in ("", "networking.k8s.io"))
+        version = f"{known.group}/{known.version}" if known.group else known.version
+        whole = {"apiVersion": version, "kind": kind, **data}
+
+        async def do() -> None:
+            self.store.create(known, namespace, whole)
+
+        asyncio.run_coroutine_threadsafe(do(), self._loop).result(10)
+
+
+def test_pods_and_policies_of_the_kubernetes_api(node: AgentNode) -> None:
+    interface = pod_interface("prod", "web")
+    node.tool("ip", "link", "set", "cali2", "name", interface)
+    with ApiServerThread(node.node) as server:
+        server.create("Node", {"metadata": {"name": NODE}, "status": {}})
+        server.create("Namespace", {"metadata": {"name": "prod"}})
+        server.create("ServiceAccount", {"metadata": {"name": "default", "namespace": "prod"}}, "prod")
+        pod = {
+            "metadata": {"name": "web", "namespace": "prod", "labels": {"app": "web"}},
+            "spec": {"nodeName": NODE, "serviceAccountName": "default", "containers": []},
+            "status": {"phase": "Running", "podIP": "10.65.0.2"},
+        }
+        server.create("Pod", pod, "prod")
+        node.source = "kubernetes"
+        node.environment |= {"K8S_API_ENDPOINT": server.url}
+        node.start()
+        node.until(node.is_ready)
+        assert f"10.65.0.2 dev {interface} scope link" in node.tool("ip", "route")
+        ports = [{"protocol": "TCP", "port": 8080}]
+        policy = {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"ports": ports}]}
+        server.create("NetworkPolicy", {"metadata": {"name": "p", "namespace": "prod"}, "spec": policy}, "prod")
+        node.until(lambda: any("8080" in rule for rule in _policy_rules(node, f"cali-tw-{interface}")))
+        assert node.end() == 0
