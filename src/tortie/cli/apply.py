@@ -248,7 +248,7 @@ def _write(job: Job, settled: Settled, *, as_json: bool) -> None:
         import json
 
         document = {
-            "version": 1,
+            "schema": 1,
             "node": job.desired.node,
             "backend": job.backend.value,
             "steps": settled.steps,

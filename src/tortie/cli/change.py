@@ -211,6 +211,8 @@ def _sum(kinds: list[Kind]) -> Kind:
 
 
 def _owner_change(owner: Owner, chains: list[ChainChange], held: Held, owners: Owners) -> OwnerChange:
+    if owner.kind is OwnerKind.NODE:
+        return OwnerChange(owner, _sum([chain.kind for chain in chains]), tuple(_shared_details(chains)))
     details: dict[str, None] = {}
     for chain in chains:
         for text in _chain_details(chain, held, owners):
@@ -220,12 +222,6 @@ def _owner_change(owner: Owner, chains: list[ChainChange], held: Held, owners: O
 
 def _chain_details(change: ChainChange, held: Held, owners: Owners) -> Iterator[str]:
     """What a change of a chain means for its owner."""
-    added = sum(line.startswith("+") for line in change.lines)
-    removed = len(change.lines) - added
-    if change.use.owner.kind is OwnerKind.NODE:
-        where = f"IPv{change.family.value} {change.table.value} {change.chain}"
-        yield f"{where}: {_count(change.kind, added, removed, change.renumbered)}"
-        return
     part = f"{change.use.part}: " if change.use.part else ""
     if change.use.owner.kind in (OwnerKind.WORKLOAD, OwnerKind.HOST_ENDPOINT):
         before, after = _asked(change, "-", held, owners), _asked(change, "+", held, owners)
@@ -240,7 +236,16 @@ def _chain_details(change: ChainChange, held: Held, owners: Owners) -> Iterator[
                 yield f"{part}asks {', '.join(after)}"
             return
     if change.kind is not Kind.GONE:
-        yield f"{part}{_count(change.kind, added, removed, change.renumbered)}"
+        yield f"{part}{_count(change)}"
+
+
+def _shared_details(chains: Iterable[ChainChange]) -> Iterator[str]:
+    """What becomes of chains that are no policy's or endpoint's; once where both families change alike."""
+    found: dict[str, list[IPFamily]] = {}
+    for change in chains:
+        found.setdefault(f"{change.table.value} {change.chain}: {_count(change)}", []).append(change.family)
+    for text, families in found.items():
+        yield text if len(families) == len(IPFamily) else f"IPv{families[0].value} {text}"
 
 
 def _asked(change: ChainChange, sign: str, held: Held, owners: Owners) -> list[str]:
@@ -255,12 +260,15 @@ def _asked(change: ChainChange, sign: str, held: Held, owners: Owners) -> list[s
     return list(found)
 
 
-def _count(kind: Kind, added: int, removed: int, renumbered: int) -> str:
-    if kind is Kind.GONE:
+def _count(change: ChainChange) -> str:
+    """How many rules come, go and stay under another hash."""
+    added = sum(line.startswith("+") for line in change.lines)
+    removed = len(change.lines) - added
+    if change.kind is Kind.GONE:
         return "goes"
-    parts = [f"{added} {_rules(added)}" if kind is Kind.NEW else f"{added} more" if added else ""]
-    parts += [f"{removed} fewer" if removed else "", f"{renumbered} renumbered" if renumbered else ""]
-    return ", ".join(part for part in parts if part) or "empty"
+    parts = [f"{added} {_rules(added)}" if change.kind is Kind.NEW else f"{added} more" if added else ""]
+    parts += [f"{removed} fewer" if removed else "", f"{change.renumbered} renumbered" if change.renumbered else ""]
+    return ", ".join(part for part in parts if part)
 
 
 def _rules(count: int) -> str:

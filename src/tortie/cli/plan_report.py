@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tortie.cli.desired import Desired
     from tortie.render.ruleset import Rendering
 
-VERSION = 1
-"""Of the document; fields may be added within one."""
+SCHEMA = 1
+"""Version of the document; fields may be added within one."""
 _WORDS = {Kind.NEW: "new", Kind.GONE: "gone", Kind.CHANGED: "changed"}
 _HOST_CHAINS = (names.FROM_HOST, names.TO_HOST)
 
@@ -95,7 +95,7 @@ def may_lock_out(rendering: Rendering) -> bool:
 def report_document(report: PlanReport) -> dict[str, Any]:
     """The report as plain values; docs/plan-schema.json promises the shape."""
     return {
-        "version": VERSION,
+        "schema": SCHEMA,
         "node": report.node,
         "backend": report.backend.value,
         "changes": bool(report.plan.steps),

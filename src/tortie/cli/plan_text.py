@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from tortie.cli.chain_owner import OwnerKind
 from tortie.cli.change import ChainChange, Kind, OwnerChange, SetChange
 from tortie.cli.consequence import Conversation, Fate
 from tortie.cli.plan_report import PlanReport
 from tortie.cli.terminal import Line, Style, plain
+from tortie.net.address import IPFamily
 from tortie.net.packet import describe_packet
+from tortie.netfilter.hook import TableName
 
 _STYLES = {Kind.NEW: Style.GOOD, Kind.GONE: Style.BAD, Kind.CHANGED: Style.DOUBT}
 _TITLES = {
@@ -91,8 +94,8 @@ def _conversations(report: PlanReport) -> Iterator[Line]:
         return
     for fate, words, style in (
         (Fate.CUT, "cut", Style.BAD),
-        (Fate.NOT_AGAIN, "go on, but could not be opened again", Style.DOUBT),
-        (Fate.UNKNOWN, "cannot be told", Style.DOUBT),
+        (Fate.NOT_AGAIN, "not cut, but could not be opened again", Style.DOUBT),
+        (Fate.UNKNOWN, "of which that cannot be told", Style.DOUBT),
     ):
         some = found.of(fate)
         if some:
@@ -125,21 +128,29 @@ def _locked_out(report: PlanReport) -> Iterator[Line]:
 
 
 def _chains(changes: Iterable[ChainChange]) -> Iterator[Line]:
-    last = None
+    """Each change once, under all the tables in which it is the same."""
+    places: dict[ChainChange, list[str]] = {}
     for change in changes:
-        place = f"IPv{change.family.value} {change.table.value}"
-        if place != last:
+        same = replace(change, family=IPFamily.V4, table=TableName.FILTER)
+        places.setdefault(same, []).append(f"IPv{change.family.value} {change.table.value}")
+    last = ""
+    for change, found in places.items():
+        if (place := ", ".join(found)) != last:
             yield plain("")
             yield plain(place, style=Style.HEAD)
             last = place
-        owner = change.use.owner
-        part = f", {change.use.part}" if change.use.part else ""
-        note = "" if owner.kind is OwnerKind.NODE else f"{owner.name}{part}"
-        yield Line(((f"{change.kind.value} ", _STYLES[change.kind]), (change.chain, Style.NAME)), 2, note=note)
-        for text in change.lines:
-            yield Line(((text, Style.GOOD if text.startswith("+") else Style.BAD),), 6)
-        if change.renumbered:
-            yield plain(f"{change.renumbered} with another hash only", 6, Style.FAINT)
+        yield from _chain(change)
+
+
+def _chain(change: ChainChange) -> Iterator[Line]:
+    owner = change.use.owner
+    part = f", {change.use.part}" if change.use.part else ""
+    note = "" if owner.kind is OwnerKind.NODE else f"{owner.name}{part}"
+    yield Line(((f"{change.kind.value} ", _STYLES[change.kind]), (change.chain, Style.NAME)), 2, note=note)
+    for text in change.lines:
+        yield Line(((text, Style.GOOD if text.startswith("+") else Style.BAD),), 6)
+    if change.renumbered:
+        yield plain(f"{change.renumbered} with another hash only", 6, Style.FAINT)
 
 
 def _sets(changes: Iterable[SetChange]) -> Iterator[Line]:

@@ -19,15 +19,15 @@ from tortie.render.ruleset import RenderedFamily, RenderedTable
 if TYPE_CHECKING:
     from tortie.cli.desired import Desired
 
-VERSION = 1
-"""Of the document; fields may be added within one."""
+SCHEMA = 1
+"""Version of the document; fields may be added within one."""
 
 
 def rendering_document(desired: Desired, families: Iterable[IPFamily]) -> dict[str, Any]:
     """Everything that a node should have in some families."""
     owners = owners_of(desired)
     return {
-        "version": VERSION,
+        "schema": SCHEMA,
         "node": desired.node,
         "felix_exact": desired.config.felix_exact,
         "remarks": list(desired.remarks),

@@ -221,5 +221,5 @@ def test_families_are_written_side_by_side_and_sets_behind_both() -> None:
     sixth = TableEdit(V6, LEGACY, FILTER, ADDS.edits)
     Tables(run, LEGACY, [V4, V6], together=together).carry_out(Plan((ADDS, sixth, ADDS, MAKES)))
     assert jobs == [2, 0]
-    written = [text.split()[0] for text in run.asked if "restore" in text]
+    written = [text.split()[0] for text in run.asked if "restore" in text and "--version" not in text]
     assert written == ["iptables-legacy-restore"] * 2 + ["ip6tables-legacy-restore", "ipset"]
