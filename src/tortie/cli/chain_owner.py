@@ -13,15 +13,12 @@ from enum import Enum
 
 from tortie.calc.set_id import named_port_set_id, selector_set_id
 from tortie.calc.view import NodeView, WorkloadEndpoint
+from tortie.explain.title import policy_title, profile_title
 from tortie.model import v1
-from tortie.model.policy import shown_name
-from tortie.model.workload_name import NAMESPACE_PROFILE_PREFIX, SERVICE_ACCOUNT_PROFILE_PREFIX
 from tortie.net.address import IPFamily
 from tortie.render import names
 from tortie.selector.canonical import format_selector
 from tortie.selector.tree import All
-
-_KUBERNETES_POLICY = "knp.default."
 
 
 class OwnerKind(Enum):
@@ -61,26 +58,6 @@ _HOST_CHAINS = (
     (names.FROM_HOST_FORWARDED, "forwarded ingress"),
     (names.TO_HOST_FORWARDED, "forwarded egress"),
 )
-
-
-def policy_title(name: str) -> str:
-    """A policy as people know it, from its full name (spec: model 2.4): `NetworkPolicy ns/web`."""
-    namespace, slash, stored = name.rpartition("/")
-    if not slash:
-        return f"GlobalNetworkPolicy {shown_name(stored)}"
-    if stored.startswith(_KUBERNETES_POLICY):
-        return f"Kubernetes NetworkPolicy {namespace}/{stored.removeprefix(_KUBERNETES_POLICY)}"
-    return f"NetworkPolicy {namespace}/{shown_name(stored)}"
-
-
-def profile_title(name: str) -> str:
-    """A profile as people know it: the namespace or service account that it comes from, or its own name."""
-    if name.startswith(NAMESPACE_PROFILE_PREFIX):
-        return f"Namespace {name.removeprefix(NAMESPACE_PROFILE_PREFIX)}"
-    if name.startswith(SERVICE_ACCOUNT_PROFILE_PREFIX):
-        namespace, _, account = name.removeprefix(SERVICE_ACCOUNT_PROFILE_PREFIX).partition(".")
-        return f"ServiceAccount {namespace}/{account}"
-    return f"Profile {name}"
 
 
 def workload_title(endpoint: WorkloadEndpoint) -> str:

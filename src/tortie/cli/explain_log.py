@@ -31,7 +31,10 @@ Exit code: 0 log and simulator agree on every packet, 1 they disagree on one, 3 
     params=[
         click.Argument(["file"], metavar="FILE"),
         SectionedOption(
-            ("-n", "--node"), NODE, "Snapshot (file or directory) instead of the live node.", metavar="SNAPSHOT"
+            ("-n", "--snapshot", "node"),
+            NODE,
+            "Snapshot (file or directory) instead of the live node.",
+            metavar="SNAPSHOT",
         ),
         SectionedOption(
             ("--conntrack",), NODE, "Connections before the log begins, as conntrack -L prints them.", metavar="FILE"

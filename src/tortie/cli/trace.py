@@ -121,22 +121,34 @@ def _ask(snapshot: Snapshot, request: TraceRequest, assumed: dict[str, str]) -> 
     asked = parse_packet_words(request.words, request.given)
     planned = plan_arrival(asked, node)
     notes = (*planned.notes, *snapshot_notes(snapshot))
-    session = node.session(clock_s=time.time() if asked.time_s is None else asked.time_s)
+    clock_s = time.time() if asked.time_s is None else asked.time_s
+    session = node.session(clock_s=clock_s)
     # Of a long ruleset most rules miss; they are told one by one only where somebody asks.
     keep_misses = request.misses or request.json
     if request.one:
         walked = walk(node, planned.arrival, session, assume=assumed, keep_misses=keep_misses)
-        return _Told(snapshot, notes, walked, None)
+        return _Told(snapshot, notes, planned.arrival, clock_s, walked, None)
     flow = walk_flow(node, planned.arrival, session, assume=assumed, keep_misses=keep_misses)
-    return _Told(snapshot, notes, flow.first, flow)
+    return _Told(snapshot, notes, planned.arrival, clock_s, flow.first, flow)
 
 
-def _write_json(told: _Told, earlier: _Told | None, request: TraceRequest) -> None:
+def _policy(told: _Told, request: TraceRequest, assumed: dict[str, str]) -> Policy:
+    """What the resources tell of the walk."""
+    from tortie.cli.trace_policy import find_policy
+    from tortie.explain.world import Answer, Question
+
+    question = Question(told.arrival, told.clock_s, assumed, one=request.one)
+    return find_policy(request, told.snapshot, question, Answer(told.first, told.flow))
+
+
+def _write_json(told: _Told, earlier: _Told | None, request: TraceRequest, policy: Policy | None) -> None:
     from tortie.cli.document_text import write_document
     from tortie.simulator.document import brief_document, flow_document, walk_document
     from tortie.simulator.summary import read_naming
 
     naming = read_naming(told.snapshot.rulesets)
+    if policy is not None:
+        naming = replace(naming, origin=policy.step_document)
     if request.brief:
         document = brief_document(told.first, naming)
     else:
@@ -144,9 +156,7 @@ def _write_json(told: _Told, earlier: _Told | None, request: TraceRequest) -> No
         document["flow"] = None if told.flow is None else flow_document(told.flow, naming, lazily=True)
     document["notes"] = list(told.notes)
     if policy is not None:
-        from tortie.explain.document import add_policy
-
-        add_policy(document, told.first, told.flow, policy.explanation, policy.origins, policy.remarks)
+        document["policy"] = policy.document()
     if earlier is not None:
         changed = earlier.first.verdict is not told.first.verdict
         before = brief_document(earlier.first, read_naming(earlier.snapshot.rulesets))

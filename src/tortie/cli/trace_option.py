@@ -48,7 +48,26 @@ def node_options() -> list[click.Parameter]:
     """Which node, and what to change in it first."""
     return [
         SectionedOption(
-            ("-n", "--node"), NODE, "Snapshot (file or directory) instead of the live node.", metavar="SNAPSHOT", **_TEXT
+            ("-n", "--snapshot", "node"),
+            NODE,
+            "Snapshot (file or directory) instead of the live node.",
+            metavar="SNAPSHOT",
+            **_TEXT,
+        ),
+        SectionedOption(
+            ("-r", "--resources"),
+            NODE,
+            "Calico's resources (files or directories), to name policies and pods and to say what would let the packet"
+            " through. Repeatable.",
+            metavar="DIR",
+            **_TEXTS,
+        ),
+        SectionedOption(
+            ("--node", "node_name"),
+            NODE,
+            "With -r: the node's name in the resources; this host's by default.",
+            metavar="NAME",
+            **_TEXT,
         ),
         SectionedOption(
             ("--conntrack",), NODE, "Connections to start with, as conntrack -L prints them.", metavar="FILE", **_TEXT
@@ -140,6 +159,9 @@ class TraceRequest:
     words: tuple[str, ...] = ()
     given: dict[str, str] = field(default_factory=dict)
     node: str | None = None
+    """Where the node comes from: a snapshot, or the live node."""
+    resources: tuple[str, ...] = ()
+    node_name: str | None = None
     conntrack: str | None = None
     edit: tuple[str, ...] = ()
     assume: tuple[str, ...] = ()
@@ -184,7 +206,11 @@ def check_request(request: TraceRequest) -> None:
         )
     if many and request.one:
         raise InvalidInput("--one is for a single packet", remedy="no answers are walked with --batch and --pcap")
-    check_stdin(request.node, request.conntrack, request.batch, request.pcap)
+    if request.resources and many:
+        raise InvalidInput("-r is for a single packet")
+    if request.node_name is not None and not request.resources:
+        raise InvalidInput("--node names a node in resources", remedy="give them with -r, or a snapshot with -n")
+    check_stdin(request.node, request.conntrack, request.batch, request.pcap, *request.resources)
     if not many and not request.words:
         raise InvalidInput("no packet to trace", remedy="such as: tortie trace tcp 10.65.0.2 10.65.1.9:80")
 

@@ -7,7 +7,7 @@ what became of the packet and what decided it. All facts come from the trace; na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -53,18 +53,28 @@ VERDICT_STYLES: dict[Verdict, Style] = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How much to show: `misses` adds rules that did not match, `brief` leaves out all steps, `backends` names them."""
+    """How much to show: `misses` adds rules that did not match, `brief` leaves out all steps, `backends` names them.
+
+    `origin` tells whose rule it is that a packet met, where resources are at hand; empty where there is nothing to tell.
+    """
 
     naming: Naming = field(default_factory=Naming)
     misses: bool = False
     brief: bool = False
     backends: bool = False
+    origin: Callable[[RuleStep], str] | None = None
 
 
-def walk_lines(walk: Walk, view: View, *, label: str = "", notes: Iterable[str] = ()) -> Iterator[Line]:
-    """All outcomes of a walk; `label` is put before the packet, `notes` tell what was filled in. The last line sums up."""
+def walk_lines(
+    walk: Walk, view: View, *, label: str = "", notes: Iterable[str] = (), heads: Iterable[Line] = ()
+) -> Iterator[Line]:
+    """All outcomes of a walk; `label` is put before the packet, `notes` tell what was filled in. The last line sums up.
+
+    `heads` are lines of others that belong under the packet.
+    """
     yield Line((*_label(label), *_packet_pieces(walk.trace)))
     yield from note_lines(notes)
+    yield from heads
     if len(walk.outcomes) == 1:
         yield Line()
         if not view.brief and (walk.trace.steps or walk.trace.answers):
@@ -325,6 +335,8 @@ def _rule_line(step: RuleStep, view: View) -> Line:
     indent = 4 + 2 * step.depth
     if not step.matched:
         note = f"no: {step.reason}" if step.reason else "no"
+        origin = "" if view.origin is None else view.origin(step)
+        note = f"{note}; {origin}" if origin else note
         return Line(((f"{label}  {text}", Style.FAINT),), indent, note=note)
     return Line(((label, Style.NAME), (f"  {text}", Style.PLAIN)), indent, note="; ".join(_notes(step, view)))
 
@@ -333,6 +345,9 @@ def _notes(step: RuleStep, view: View) -> Iterator[str]:
     """What is worth saying beside a rule that matched: its remark, why it matched, what it did, where it leads."""
     if step.maybe:
         yield "perhaps"
+    origin = "" if view.origin is None else view.origin(step)
+    if origin:
+        yield origin
     for remark in remarks(step.rule):
         yield f'"{remark}"'
     if step.reason:

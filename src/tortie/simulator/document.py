@@ -231,20 +231,25 @@ def target_name(target: Target | None, family: IPFamily) -> str | None:
 
 def _rule_step(step: RuleStep, naming: Naming) -> Document:
     family = step.packet.family
-    return _place(step, naming) | {
-        "kind": "rule",
-        "rule": step.number,
-        "matched": step.matched,
-        "certain": not step.maybe,
-        "target": target_name(step.rule.target, family),
-        "goto": isinstance(step.rule.target, Goto),
-        "text": _rule_text(step.rule, family),
-        "reason": step.reason,
-        "effect": step.effect,
-        "mark_before": step.mark_before,
-        "mark": step.mark,
-        "packet": _ends(step.packet),
-    }
+    origin = {} if naming.origin is None else {"origin": naming.origin(step)}
+    return (
+        _place(step, naming)
+        | origin
+        | {
+            "kind": "rule",
+            "rule": step.number,
+            "matched": step.matched,
+            "certain": not step.maybe,
+            "target": target_name(step.rule.target, family),
+            "goto": isinstance(step.rule.target, Goto),
+            "text": _rule_text(step.rule, family),
+            "reason": step.reason,
+            "effect": step.effect,
+            "mark_before": step.mark_before,
+            "mark": step.mark,
+            "packet": _ends(step.packet),
+        }
+    )
 
 
 def _route_step(step: RouteStep) -> Document:

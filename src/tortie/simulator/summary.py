@@ -6,8 +6,9 @@ a known role, its remark or its test is turned into words by a table; any other 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tortie.codec.rule import format_rule
 from tortie.net.address import IPFamily
@@ -28,6 +29,8 @@ class Naming:
     marks: MarkLayout = field(default_factory=MarkLayout)
     services: Mapping[str, str] = field(default_factory=dict)
     rulesets: tuple[Ruleset, ...] = ()
+    origin: Callable[[RuleStep], Mapping[str, Any] | None] | None = None
+    """Where a rule comes from, for documents, when somebody who knows is at hand."""
 
     def role(self, table: TableName, chain: str) -> Role | None:
         """The role of a chain, None when nobody well known made it."""

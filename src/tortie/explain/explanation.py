@@ -1,0 +1,162 @@
+"""The front door: a walk and what the node should have in, policy behind the walk and ways out.
+
+    basis + snapshot + question + answer  →  explain  →  Explanation
+
+Attribution is of the walk as it happened on the node. Where rules or sets of the node are not what the resources mean,
+that is said; and what policy says of a dropped packet is then told of the node as these resources have it, since nothing
+else can be changed by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tortie.explain.basis import Basis
+from tortie.explain.cause import POLICY_HELPS, allowances
+from tortie.explain.change import Situation
+from tortie.explain.origin import ChainOrigin, Origins, RuleOrigin, Stage
+from tortie.explain.party import Parties
+from tortie.explain.search import Found, Solution, find_solutions, situation_of
+from tortie.explain.stale import Differences, find_differences
+from tortie.explain.verdict import PolicyVerdict, place_text
+from tortie.explain.world import Answer, Question, World, ask
+from tortie.model import v1
+from tortie.net.address import Address
+from tortie.netfilter.snapshot import Snapshot
+from tortie.simulator.summary import read_naming
+from tortie.simulator.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class EndSaid:
+    """Who is behind an address or an interface of a packet; `who` is empty when the resources do not tell."""
+
+    what: str
+    """`source`, `destination`, `in`, `out`."""
+    name: str
+    """The address or interface."""
+    who: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A rule that allowed the packet at an endpoint."""
+
+    endpoint: ChainOrigin | None
+    by: RuleOrigin
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Policy behind a walk; `verdict` is None for a packet that gets through, `which` says which packet is dropped."""
+
+    node: str
+    differences: Differences
+    ends: tuple[EndSaid, ...]
+    allowed: tuple[Allowed, ...] = ()
+    verdict: PolicyVerdict | None = None
+    which: str = "first"
+    solutions: tuple[Solution, ...] = ()
+    exhausted: bool = True
+    passes_as_meant: bool = False
+    """True when the packet is dropped on the node and would get through with rules as the resources mean them."""
+
+
+def explain(basis: Basis, snapshot: Snapshot, question: Question, answer: Answer, origins: Origins) -> Explanation:
+    """Explains a walk over a snapshot; the walks of the answer hold their steps."""
+    differences = find_differences(basis.rendering, snapshot)
+    parties = Parties(basis.resources, felix_exact=basis.config.felix_exact)
+    first = answer.first.trace
+    ends = tuple(_ends(first, basis, parties))
+    naming = read_naming(snapshot.rulesets)
+    allowed = tuple(
+        Allowed(endpoint, by, _allowed_text(endpoint, by)) for endpoint, by in allowances(first, origins, naming)
+    )
+    if answer.dropped is None:
+        return Explanation(basis.node, differences, ends, allowed)
+    if differences.absent:
+        told = situation_of(answer, basis)
+        verdict = None if told is None else told.verdict
+        return Explanation(basis.node, differences, ends, allowed, verdict, _which(answer))
+    world = World(basis, snapshot)
+    meant = ask(question, world.node(basis))
+    situation = situation_of(meant, basis)
+    if situation is None:
+        told = situation_of(answer, basis)
+        verdict = None if told is None else told.verdict
+        passes = meant.passes
+        return Explanation(basis.node, differences, ends, allowed, verdict, _which(answer), passes_as_meant=passes)
+    found = _solutions(world, question, situation)
+    verdict = situation.verdict
+    which = _which(meant)
+    return Explanation(basis.node, differences, ends, allowed, verdict, which, found.solutions, found.exhausted)
+
+
+def _solutions(world: World, question: Question, situation: Situation) -> Found:
+    if situation.verdict.kind not in POLICY_HELPS:
+        return Found()
+    return find_solutions(world, question, situation)
+
+
+def _which(answer: Answer) -> str:
+    """Which packet of the conversation is dropped."""
+    dropped = answer.dropped
+    if answer.flow is None or dropped is answer.first.trace:
+        return "first"
+    return "answer" if answer.flow.reply is not None and dropped is answer.flow.reply.trace else "next"
+
+
+# --- who and what ------------------------------------------------------------------------------------------------
+
+
+def _ends(trace: Trace, basis: Basis, parties: Parties) -> Iterator[EndSaid]:
+    packet = trace.packet
+    for what, value in (("source", packet.src), ("destination", packet.dst)):
+        address = Address(packet.family, value)
+        yield EndSaid(what, str(address), tuple(_who(address, basis, parties)))
+    out = trace.out
+    if out is not None and out.packet.dst != packet.dst:
+        address = Address(packet.family, out.packet.dst)
+        yield EndSaid("destination after NAT", str(address), tuple(_who(address, basis, parties)))
+    for what, name in (("in", trace.in_iface), ("out", None if out is None else out.iface)):
+        if name:
+            yield EndSaid(what, name, tuple(_behind(name, basis, parties)))
+
+
+def _who(address: Address, basis: Basis, parties: Parties) -> Iterator[str]:
+    """Everybody who has an address: endpoints, then nodes, then network sets and pools."""
+    found = parties.at(address)
+    for party in found:
+        if isinstance(party.value, v1.Workload):
+            where = "" if party.value.node == basis.node else f" on {party.value.node}"
+            yield f"{party.title}{where}"
+    floating = parties.floating(address)
+    if floating is not None:
+        yield f"floating address of {floating.title}"
+    node = parties.node_at(address)
+    if node is not None:
+        yield "this node" if node == basis.node else f"node {node}"
+    for party in found:
+        if isinstance(party.value, v1.HostEndpoint):
+            yield party.title
+        elif isinstance(party.value, v1.NetworkSet):
+            yield f"in {party.title}"
+
+
+def _behind(interface: str, basis: Basis, parties: Parties) -> Iterator[str]:
+    workload = parties.workload_at(basis.node, interface)
+    if workload is not None:
+        yield workload.title
+    for endpoint in basis.view.host_endpoints:
+        if endpoint.interface == interface:
+            yield f"HostEndpoint {endpoint.id}"
+
+
+def _allowed_text(endpoint: ChainOrigin | None, by: RuleOrigin) -> str:
+    place = "" if endpoint is None else f"{place_text(endpoint)}: "
+    if by.rule is None or by.chain is None:
+        forward = endpoint is not None and endpoint.stage is Stage.FORWARD
+        return f"{place}{'no policy applies to forwarded traffic, so it passes' if forward else 'let through'}"
+    return f"{place}{by.chain.title} rule {by.rule} allows it"
