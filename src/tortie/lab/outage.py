@@ -14,6 +14,7 @@ from tortie.lab.up import (
     wait_for_agent,
     wait_for_endpoints,
     wait_for_routes,
+    wait_for_sessions,
 )
 from tortie.net.error import InvalidInput
 
@@ -46,6 +47,7 @@ def restore(lab: Laboratory, name: str) -> None:
     start_bird(lab, node.name)
     _write(lab, lost_nodes(lab) - {node.name})
     attached = read_record(lab)
+    wait_for_sessions(lab, without=lost_nodes(lab))
     wait_for_routes(lab, attached, without=lost_nodes(lab))
     wait_for_endpoints(lab, attached, without=lost_nodes(lab))
 

@@ -37,6 +37,7 @@ _HANDS = 3
 """So many containers are attached at a time; each is a program of its own, on few cores."""
 ROUTER, ETCD = "router", "etcd"
 RECORD = "laboratory.json"
+_FEWEST_SPEAKERS = 2
 _FORWARD = {"net/ipv4/ip_forward": "1"}
 _STRICT = {"net/ipv4/conf/all/rp_filter": "1", "net/ipv4/conf/default/rp_filter": "1"}
 Say = Callable[[str], None]
@@ -111,6 +112,7 @@ def bring_up(lab: Laboratory, given: Resources, files: Iterable[Path], say: Say)
         say("routes")
         start_routing(lab)
         write_record(lab, attached)
+        wait_for_sessions(lab)
         wait_for_routes(lab, attached)
         wait_for_endpoints(lab, attached)
         add_services(lab, attached)
@@ -396,13 +398,40 @@ def router_config(topology: Topology) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def wait_for_sessions(lab: Laboratory, *, without: Container[str] = ()) -> None:
+    """Waits until all of BGP's sessions are established, but for those with nodes that are lost."""
+    addresses = lab.topology.node_addresses()
+    lost = {str(addresses[name]).replace(".", "_") for name in addresses if name in without}
+    for what in _speakers(lab, without):
+        down: list[str] = []
+
+        def all_up(what: str = what, down: list[str] = down) -> bool:
+            control = str(_bird_folder(lab, what) / "bird.ctl")
+            said = lab.machine.run(what, ["birdc", "-s", control, "show", "protocols"]).out.decode()
+            rows = [line.split() for line in said.splitlines() if " BGP " in line]
+            down[:] = [row[0] for row in rows if "Established" not in row and row[0].partition("_")[2] not in lost]
+            return bool(rows) and not down
+
+        _wait(all_up, lambda what=what, down=down: f"{what} has no session: {', '.join(down) or 'none'}")  # type: ignore[misc]
+
+
+def _speakers(lab: Laboratory, without: Container[str]) -> list[str]:
+    """The namespaces in which BIRD runs."""
+    router = lab.topology.router
+    found = [node.name for node in lab.topology.nodes if node.name not in without]
+    if len(lab.topology.nodes) < _FEWEST_SPEAKERS and (router is None or router.as_number is None):
+        return []  # a node alone has nobody to talk to
+    return found + ([ROUTER] if router is not None and router.as_number is not None else [])
+
+
+def _bird_folder(lab: Laboratory, what: str) -> Path:
+    return lab.folder(what) if what == ROUTER else lab.folder(what) / "bird"
+
+
 def wait_for_routes(lab: Laboratory, attached: Iterable[Attached], *, without: Container[str] = ()) -> None:
     """Waits until every node, and a router that speaks BGP, has a way to every pod, but for nodes that are lost."""
     pods = [one for one in attached if one.pod.node not in without]
-    watchers = [node.name for node in lab.topology.nodes if node.name not in without]
-    if lab.topology.router is not None and lab.topology.router.as_number is not None:
-        watchers.append(ROUTER)
-    for what in watchers:
+    for what in _speakers(lab, without):
         missing: list[str] = []
 
         def all_there(what: str = what, missing: list[str] = missing) -> bool:
