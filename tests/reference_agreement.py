@@ -22,14 +22,15 @@ from tortie.model.read import Resources
 from tortie.net.address import Address, IPFamily
 from tortie.net.error import InvalidInput
 from tortie.reference.conversation import decide_conversation
-from tortie.reference.decision import Decision, Verdict
+from tortie.reference.decide import decide
+from tortie.reference.decision import Decision, Finding, Verdict
 from tortie.simulator.flow import walk_flow
 from tortie.simulator.trace import Verdict as Walked
 from tortie.simulator.trace import Walk
 from tortie.simulator.walk import Arrival
 
-ATTEMPTS = 40
-"""How many packets are drawn for a cluster; some cannot be sent."""
+CANDIDATES, ALWAYS = 100, 4
+"""How many packets are drawn for a cluster, of which some cannot be sent; and how many are walked in any case."""
 _MOST_TRIALS = 500
 
 
@@ -52,12 +53,23 @@ def examine(seed: str, tally: Tally) -> str | None:
     objects = draw_cluster(draw)
     resources = read_cluster(objects)
     node = _node(resources)
-    for _ in range(ATTEMPTS):
-        sent = draw_packet(draw, node.routes)
-        if sent is not None and (found := _compare(resources, node, sent, tally)) is not None:
+    for sent in _worth_walking(draw, resources, node):
+        if (found := _compare(resources, node, sent, tally)) is not None:
             small = _shrink(objects, partial(_disagrees, sent, node.routes))
             return f"seed {seed!r}: {found}\n{json.dumps(small, indent=1)}"
     return None
+
+
+def _worth_walking(draw: Draw, resources: Resources, node: ClusterNode) -> Iterator[Sent]:
+    """A few packets as they come, and one more for every reason that the reference has for its decisions."""
+    drawn = [sent for _ in range(CANDIDATES) if (sent := draw_packet(draw, node.routes)) is not None]
+    yield from drawn[:ALWAYS]
+    seen: set[tuple[Finding, ...]] = set()
+    for sent in drawn[ALWAYS:]:
+        findings = decide(resources, NODE, sent.flow, interfaces=INTERFACES).findings
+        if findings not in seen:
+            seen.add(findings)
+            yield sent
 
 
 def first_disagreement(seeds: Iterator[str] | Sequence[str], tally: Tally) -> str | None:

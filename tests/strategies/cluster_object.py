@@ -130,6 +130,8 @@ def _rule(draw: Draw, *, http: bool) -> Object:
     protocol = draw.one((None, None, None, "TCP", "TCP", 6, "UDP", 17, "SCTP", "ICMP", "ICMPv6", 1, 58))
     if protocol is not None:
         rule["protocol"] = protocol
+    if draw.chance(1 / 4):
+        return rule
     if protocol in ("ICMP", "ICMPv6"):
         family = IPFamily.V4 if protocol == "ICMP" else IPFamily.V6
         if draw.chance(1 / 2):
@@ -282,7 +284,18 @@ def _endpoint_ports(draw: Draw) -> list[Object]:
 def _profiles(draw: Draw, namespace: str) -> list[str]:
     its = f"kns.{namespace}"
     return draw.one(
-        ([its], [its], [its, f"ksa.{namespace}.sa"], [], ["shared"], ["shared", its], [its, "shared"], [its, "missing"])
+        (
+            [its],
+            [its],
+            [its],
+            [its],
+            [its, f"ksa.{namespace}.sa"],
+            [],
+            ["shared"],
+            ["shared", its],
+            [its, "shared"],
+            [its, "missing"],
+        )
     )
 
 
@@ -349,7 +362,7 @@ def _host_endpoint(draw: Draw, name: str) -> Object:
     labels = _labels(draw) | ({"host": "yes"} if draw.chance(3 / 4) else {})
     if draw.chance(1 / 10):
         labels["projectcalico.org/namespace"] = "a"
-    spec["profiles"] = draw.one(([], [], ["shared"], ["kns.a"], ["missing"]))
+    spec["profiles"] = draw.one(([], ["shared"], ["shared"], ["kns.a"], ["missing"]))
     spec["ports"] = _endpoint_ports(draw)
     return _calico("HostEndpoint", name, spec, labels=labels)
 
