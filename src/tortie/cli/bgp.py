@@ -30,6 +30,11 @@ RESOURCES are files, directories or - for stdin, as for `tortie render`. With --
 followed, and BIRD with it, until the end.
 
 \b
+  tortie bgp resources/ --node node-1
+  tortie bgp resources/ --node node-1 -o /etc/bird
+  tortie bgp --source etcd --node node-1 -o /etc/bird
+
+\b
 Exit code: 0 when done, 1 when BIRD refused, 2 for bad input.
 """
 
