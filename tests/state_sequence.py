@@ -6,7 +6,7 @@ steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -104,6 +104,18 @@ def run_and_check(run: Iterable[Step], hostname: str) -> None:
         assert not calculation.flush()
         assert calculation.view() is view
         seen = view
+
+
+def views(run: Iterable[Step], hostname: str) -> Iterator[NodeView]:
+    """Goes through the steps; the view after each flush."""
+    calculation = Calculation(hostname)
+    now = EMPTY
+    for step in run:
+        _go(calculation, now, step)
+        now = step.state
+        if step.flush:
+            calculation.flush()
+            yield calculation.view()
 
 
 def _go(calculation: Calculation, before: State, step: Step) -> None:

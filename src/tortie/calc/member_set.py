@@ -73,6 +73,22 @@ class MemberSet(Set[MemberT]):
     def __repr__(self) -> str:
         return f"MemberSet({set(self)!r})"
 
+    def changes_to(self, other: MemberSet[MemberT]) -> tuple[Set[MemberT], Set[MemberT]]:
+        """Which members the other set has more, and which it has not."""
+        if self._base is not other._base:
+            one, two = self._whole(), other._whole()
+            return two - one, one - two
+        came = (other._added - self._added) | (self._removed - other._removed)
+        went = (self._added - other._added) | (other._removed - self._removed)
+        return came, went
+
     @classmethod
     def _from_iterable(cls, it: Iterable[Any]) -> MemberSet[Any]:
         return cls(it)
+
+
+def changed_members(before: Set[MemberT], after: Set[MemberT]) -> tuple[Set[MemberT], Set[MemberT]]:
+    """Which members came and which went; in no time where the one set was made from the other."""
+    if isinstance(before, MemberSet) and isinstance(after, MemberSet):
+        return before.changes_to(after)
+    return after - before, before - after

@@ -54,6 +54,73 @@ FROM_HOST_UNTRACKED = ChainKind(names.FROM_HOST, TableName.RAW, True, Policies.U
 FROM_HOST_PRE_DNAT = ChainKind(names.FROM_HOST, TableName.MANGLE, True, Policies.PRE_DNAT, names.FAILSAFE_IN)
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointChain:
+    """One chain of an endpoint, by all that it depends on; of an endpoint that is not `active` no policy counts."""
+
+    kind: ChainKind
+    interface: str
+    policies: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    active: bool = True
+
+    @property
+    def name(self) -> str:
+        """The chain's name."""
+        return names.chain_name(self.kind.prefix, self.interface)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkChain:
+    """The chain that gives packets from an endpoint its mark; it is empty when there was none left."""
+
+    interface: str
+    mark: int | None
+
+    @property
+    def name(self) -> str:
+        """The chain's name."""
+        return names.chain_name(names.SET_MARK, self.interface)
+
+
+def workload_chains(endpoint: WorkloadEndpoint) -> tuple[EndpointChain, ...]:
+    """The filter chains of a workload, but for its mark."""
+    if not endpoint.active:
+        return tuple(EndpointChain(kind, endpoint.interface, active=False) for kind in (TO_WORKLOAD, FROM_WORKLOAD))
+    return tuple(
+        EndpointChain(kind, endpoint.interface, _policies(endpoint.tiers, kind), endpoint.profiles)
+        for kind in (TO_WORKLOAD, FROM_WORKLOAD)
+    )
+
+
+def host_filter_chains(interface: str, endpoint: HostEndpoint) -> tuple[EndpointChain, ...]:
+    """The filter chains of a host endpoint on one interface, but for its mark."""
+    return (
+        *(
+            EndpointChain(kind, interface, _policies(endpoint.tiers, kind), endpoint.profiles)
+            for kind in (TO_HOST, FROM_HOST)
+        ),
+        *(
+            EndpointChain(kind, interface, _policies(endpoint.forward_tiers, kind))
+            for kind in (TO_HOST_FORWARDED, FROM_HOST_FORWARDED)
+        ),
+    )
+
+
+def host_raw_chains(interface: str, endpoint: HostEndpoint) -> tuple[EndpointChain, ...]:
+    """The raw chains of a host endpoint with untracked policy, on one interface."""
+    return tuple(
+        EndpointChain(kind, interface, _policies(endpoint.untracked_tiers, kind))
+        for kind in (TO_HOST_UNTRACKED, FROM_HOST_UNTRACKED)
+    )
+
+
+def host_mangle_chains(interface: str, endpoint: HostEndpoint) -> tuple[EndpointChain, ...]:
+    """The mangle chain of a host endpoint with pre-DNAT policy, on one interface or the alias of all."""
+    kind = FROM_HOST_PRE_DNAT
+    return (EndpointChain(kind, interface, _policies(endpoint.pre_dnat_tiers, kind)),)
+
+
 class EndpointRenderer:
     """Renders endpoint chains of one node; everything that chains have in common is made once."""
 
@@ -77,46 +144,13 @@ class EndpointRenderer:
         self._policy_rules: dict[tuple[str, bool, bool], list[FelixRule]] = {}
         self._profile_rules: dict[tuple[str, bool], list[FelixRule]] = {}
 
-    def workload_chains(self, endpoint: WorkloadEndpoint) -> dict[str, list[FelixRule]]:
-        """The filter chains of a workload, but for its mark."""
-        chains = {}
-        for kind in (TO_WORKLOAD, FROM_WORKLOAD):
-            if endpoint.active:
-                rules = self.endpoint_rules(kind, _policies(endpoint.tiers, kind), endpoint.profiles)
-            else:
-                rules = [rule(DROP, comment="Endpoint admin disabled")]
-            chains[names.chain_name(kind.prefix, endpoint.interface)] = rules
-        return chains
-
-    def host_filter_chains(self, interface: str, endpoint: HostEndpoint) -> dict[str, list[FelixRule]]:
-        """The filter chains of a host endpoint on one interface, but for its mark."""
-        chains = {}
-        for kind in (TO_HOST, FROM_HOST):
-            rules = self.endpoint_rules(kind, _policies(endpoint.tiers, kind), endpoint.profiles)
-            chains[names.chain_name(kind.prefix, interface)] = rules
-        for kind in (TO_HOST_FORWARDED, FROM_HOST_FORWARDED):
-            chains[names.chain_name(kind.prefix, interface)] = self.endpoint_rules(
-                kind, _policies(endpoint.forward_tiers, kind)
-            )
-        return chains
-
-    def host_raw_chains(self, interface: str, endpoint: HostEndpoint) -> dict[str, list[FelixRule]]:
-        """The raw chains of a host endpoint with untracked policy, on one interface."""
-        return {
-            names.chain_name(kind.prefix, interface): self.endpoint_rules(kind, _policies(endpoint.untracked_tiers, kind))
-            for kind in (TO_HOST_UNTRACKED, FROM_HOST_UNTRACKED)
-        }
-
-    def host_mangle_chains(self, interface: str, endpoint: HostEndpoint) -> dict[str, list[FelixRule]]:
-        """The mangle chain of a host endpoint with pre-DNAT policy, on one interface or the alias of all."""
-        kind = FROM_HOST_PRE_DNAT
-        chain = names.chain_name(kind.prefix, interface)
-        return {chain: self.endpoint_rules(kind, _policies(endpoint.pre_dnat_tiers, kind))}
-
-    def set_mark_chains(self, interface: str, mark: int | None) -> dict[str, list[FelixRule]]:
-        """The chain that gives packets from an endpoint its mark; empty when there was none left."""
-        wanted = [] if mark is None else [rule(text.set_masked_mark(mark, self._context.bits.endpoint))]
-        return {names.chain_name(names.SET_MARK, interface): wanted}
+    def rules(self, chain: EndpointChain | MarkChain) -> list[FelixRule]:
+        """The rules of one chain."""
+        if isinstance(chain, MarkChain):
+            return [] if chain.mark is None else [rule(text.set_masked_mark(chain.mark, self._context.bits.endpoint))]
+        if not chain.active:
+            return [rule(DROP, comment="Endpoint admin disabled")]
+        return self.endpoint_rules(chain.kind, chain.policies, chain.profiles)
 
     def endpoint_rules(self, kind: ChainKind, policies: Sequence[str], profiles: Sequence[str] = ()) -> list[FelixRule]:
         """The rules of one chain of an endpoint that is up (spec: rules 6.2)."""

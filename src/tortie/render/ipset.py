@@ -6,32 +6,92 @@ Every set exists once for each family, with the members of that family. Names, t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import assert_never
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias, assert_never
 
+from tortie.calc.member_set import changed_members
 from tortie.calc.view import ActiveSet, AddressSet, NetSet, NodeView, PortMember, PortSet
 from tortie.net.address import Address, IPFamily, Prefix
 from tortie.net.protocol import parse_protocol
 from tortie.netfilter.ipset import IPSet, PortPart, SetEntry
 from tortie.render import names
 from tortie.render.config import RenderConfig
+from tortie.render.memory import Joined, Kept, Same
 from tortie.render.state import NodeState
 
 _FAMILY_WORD = {IPFamily.V4: "inet", IPFamily.V6: "inet6"}
 
 
-def ip_sets(view: NodeView, state: NodeState, config: RenderConfig, family: IPFamily) -> dict[str, IPSet]:
+def ip_sets(view: NodeView, state: NodeState, config: RenderConfig, family: IPFamily) -> Mapping[str, IPSet]:
     """Every set of ours of a family by its kernel name: those of active rules, then the well-known ones."""
-    made = [_active_set(given, config, family) for given in sorted(view.ip_sets, key=lambda given: given.id)]
-    pools = [pool for pool in view.pools if pool.cidr.family is family]
-    made += [
-        _net_set(names.ALL_POOLS_SET, (pool.cidr for pool in pools), config, family),
-        _net_set(names.MASQUERADE_POOLS_SET, (pool.cidr for pool in pools if pool.masquerade), config, family),
-        _address_set(names.THIS_HOST_SET, _own_addresses(state, config), config, family),
-    ]
-    if family is IPFamily.V4:
-        made += _tunnel_sets(view, config)
-    return {one.name: one for one in made}
+    return NodeSets(config, family).of(view, state)
+
+
+class NodeSets:
+    """The sets of one family, for one view after the other; what is the same again is the same object (`memory`)."""
+
+    def __init__(self, config: RenderConfig, family: IPFamily) -> None:
+        self._config = config
+        self._family = family
+        self._active: Kept[str, ActiveSet, IPSet] = Kept(self._make)
+        self._well_known: Same[dict[str, IPSet]] = Same()
+        self._all: Joined[str, IPSet] = Joined()
+
+    def of(self, view: NodeView, state: NodeState) -> Mapping[str, IPSet]:
+        """Every set of ours by its kernel name: those of active rules, then the well-known ones."""
+        ordered = sorted(view.ip_sets, key=lambda given: given.id)
+        active = self._active.renew({names.ip_set_name(self._family, given.id): given for given in ordered})
+        around = (view.pools, view.hosts, view.vteps, view.hostname, state.interfaces)
+        return self._all.of(active, self._well_known.of(around, lambda: self._well_known_sets(view, state)))
+
+    def _make(self, _name: str, given: ActiveSet, last: tuple[ActiveSet, IPSet] | None) -> IPSet:
+        made = None if last is None else _changed_set(*last, given, self._family)
+        return _active_set(given, self._config, self._family) if made is None else made
+
+    def _well_known_sets(self, view: NodeView, state: NodeState) -> dict[str, IPSet]:
+        config, family = self._config, self._family
+        pools = [pool for pool in view.pools if pool.cidr.family is family]
+        made = [
+            _net_set(names.ALL_POOLS_SET, (pool.cidr for pool in pools), config, family),
+            _net_set(names.MASQUERADE_POOLS_SET, (pool.cidr for pool in pools if pool.masquerade), config, family),
+            _address_set(names.THIS_HOST_SET, _own_addresses(state, config), config, family),
+        ]
+        if family is IPFamily.V4:
+            made += _tunnel_sets(view, config)
+        return {one.name: one for one in made}
+
+
+_FEW = 1024
+"""Up to so many members that came or went are put into their places; more, and the set is made anew."""
+
+
+def _changed_set(before: ActiveSet, made: IPSet, given: ActiveSet, family: IPFamily) -> IPSet | None:
+    """The set that was made before, with other members; None where it has to be made anew."""
+    if isinstance(before, NetSet) and isinstance(given, NetSet):
+        nets = changed_members(before.members, given.members)
+        return _edited(made, _sort_keys(nets[0], family), _sort_keys(nets[1], family), family)
+    if isinstance(before, PortSet) and isinstance(given, PortSet):
+        ports = changed_members(before.members, given.members)
+        return _edited(made, _sort_keys(ports[0], family), _sort_keys(ports[1], family), family)
+    return None
+
+
+def _edited(made: IPSet, came: set[_Key], went: set[_Key], family: IPFamily) -> IPSet | None:
+    if not came and not went:
+        return made
+    if len(came) + len(went) > _FEW:
+        return None
+    entries = list(made.entries)
+    for key in went:
+        place = bisect_left(entries, key, key=_entry_key)
+        if _entry_key(entries[place]) != key:
+            raise ValueError(f"set {made.name} lost a member that it did not have")
+        del entries[place]
+    for key in came:
+        entries.insert(bisect_left(entries, key, key=_entry_key), _entry(key, family))
+    return replace(made, entries=tuple(entries))
 
 
 def _active_set(given: ActiveSet, config: RenderConfig, family: IPFamily) -> IPSet:
@@ -68,22 +128,56 @@ def _own_addresses(state: NodeState, config: RenderConfig) -> list[Address]:
     ]
 
 
+# --- members -----------------------------------------------------------------------------------------------------
+
+_Key: TypeAlias = tuple[int, ...]
+"""What members are sorted by, and all that an entry is made from: address and length, or address, protocol and port."""
+
+
+def _sort_key(member: Prefix | PortMember, family: IPFamily) -> _Key | None:
+    """The key of a member; None when it is of another family."""
+    if isinstance(member, Prefix):
+        return (member.address & member.mask, member.length) if member.family is family else None
+    if member.address.family is not family:
+        return None
+    return member.address.value, parse_protocol(member.protocol), member.port
+
+
+def _sort_keys(members: Iterable[Prefix | PortMember], family: IPFamily) -> set[_Key]:
+    return {key for member in members if (key := _sort_key(member, family)) is not None}
+
+
+def _entry(key: _Key, family: IPFamily) -> SetEntry:
+    if len(key) == 2:
+        return SetEntry((Prefix(family, key[0], key[1]),))
+    return SetEntry((Prefix(family, key[0], family.bits), PortPart(key[1], key[2])))
+
+
+def _entry_key(entry: SetEntry) -> _Key:
+    """The key that an entry was made from."""
+    address, *port = entry.parts
+    assert isinstance(address, Prefix)
+    if not port:
+        return address.address, address.length
+    assert isinstance(port[0], PortPart) and port[0].proto is not None
+    return address.address, port[0].proto, port[0].port
+
+
+def _entries(members: Iterable[Prefix | PortMember], family: IPFamily) -> tuple[SetEntry, ...]:
+    return tuple(_entry(key, family) for key in sorted(_sort_keys(members, family)))
+
+
 def _net_set(set_id: str, members: Iterable[Prefix], config: RenderConfig, family: IPFamily) -> IPSet:
-    nets = {(net.address & net.mask, net.length) for net in members if net.family is family}
-    entries = tuple(SetEntry((Prefix(family, address, length),)) for address, length in sorted(nets))
-    return _ip_set(set_id, "hash:net", entries, config, family)
+    return _ip_set(set_id, "hash:net", _entries(members, family), config, family)
 
 
 def _address_set(set_id: str, members: Iterable[Address], config: RenderConfig, family: IPFamily) -> IPSet:
-    values = sorted({address.value for address in members if address.family is family})
-    entries = tuple(SetEntry((Prefix(family, value, family.bits),)) for value in values)
-    return _ip_set(set_id, "hash:ip", entries, config, family)
+    hosts = (_host_prefix(address) for address in members)
+    return _ip_set(set_id, "hash:ip", _entries(hosts, family), config, family)
 
 
 def _port_set(set_id: str, members: Iterable[PortMember], config: RenderConfig, family: IPFamily) -> IPSet:
-    found = sorted({(m.address.value, parse_protocol(m.protocol), m.port) for m in members if m.address.family is family})
-    entries = tuple(SetEntry((Prefix(family, value, family.bits), PortPart(number, port))) for value, number, port in found)
-    return _ip_set(set_id, "hash:ip,port", entries, config, family)
+    return _ip_set(set_id, "hash:ip,port", _entries(members, family), config, family)
 
 
 def _ip_set(set_id: str, kind: str, entries: Sequence[SetEntry], config: RenderConfig, family: IPFamily) -> IPSet:

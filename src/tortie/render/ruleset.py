@@ -11,31 +11,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from tortie.calc.view import ActivePolicy, ActiveProfile, NodeView, WorkloadEndpoint
+from tortie.calc.view import NodeView, WorkloadEndpoint
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import BUILTIN_CHAINS, Backend, TableName
 from tortie.netfilter.ipset import IPSet
 from tortie.netfilter.rule import Chain, Rule, Ruleset, Table
-from tortie.render import dispatch, names
+from tortie.render.chains import NodeChains, Parts
+from tortie.render.completeness import Completeness
 from tortie.render.config import RenderConfig
-from tortie.render.endpoint import EndpointRenderer, policy_chain, profile_chain
-from tortie.render.hash import numbered_chain, numbered_rules
+from tortie.render.hash import numbered_rules
 from tortie.render.host_endpoint import ResolvedHosts, resolve_host_endpoints
-from tortie.render.ipset import ip_sets
+from tortie.render.ipset import NodeSets
 from tortie.render.marks import allocate_endpoint_marks
-from tortie.render.nat import nat_chains
-from tortie.render.policy import policy_rules, profile_rules
+from tortie.render.memory import Kept, Same
 from tortie.render.state import NodeState, RenderContext, render_context
-from tortie.render.static import hook_rules, static_chains
-from tortie.render.text import FelixRule
+from tortie.render.static import hook_rules
 
 OUR_TABLES = (TableName.RAW, TableName.MANGLE, TableName.NAT, TableName.FILTER)
 
 _POSSIBLE_INTERFACE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.:@=,~-]{0,14}")
 """Interface names that a rule can hold unmistaken: 15 bytes, no blank, quote or `/`, and no `+`, which makes a prefix."""
 
-FelixChains = dict[str, list[FelixRule]]
+_HOOKS: Mapping[TableName, Mapping[str, tuple[Rule, ...]]] = {
+    name: {chain: numbered_rules(chain, rules) for chain, rules in hook_rules(name).items()} for name in OUR_TABLES
+}
+_Place: TypeAlias = tuple[IPFamily, TableName]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,9 @@ class RenderedFamily:
     append_hooks: bool
 
 
+_FamilyParts: TypeAlias = tuple[Mapping[TableName, RenderedTable], Mapping[str, IPSet]]
+
+
 @dataclass(frozen=True, slots=True)
 class Rendering:
     """What a node should have; `remarks` say what of the view could not be put into rules."""
@@ -66,29 +71,30 @@ class Rendering:
     remarks: tuple[str, ...] = ()
 
 
+class Renderer:
+    """Renders a node again and again, one change after the other, and makes only what is not as it was.
+
+    Nothing of the output depends on what was rendered before; what is the same as last time is the same object (`memory`).
+    """
+
+    def __init__(self) -> None:
+        self._context: RenderContext | None = None
+        self._kept: _Kept | None = None
+
+    def render(self, view: NodeView, state: NodeState, config: RenderConfig) -> Rendering:
+        """The same as `render_node`."""
+        context = render_context(config, state)
+        if self._kept is None or self._context != context:
+            self._context, self._kept = context, _Kept(context)
+        return self._kept.render(view, state)
+
+
 def render_node(view: NodeView, state: NodeState, config: RenderConfig) -> Rendering:
     """Renders everything for one node.
 
     Raises `InvalidInput` when the mark mask is too small, and `ValueError` when the view names what it does not contain.
     """
-    _check_references(view)
-    workloads, remarks = _usable_workloads(view.workloads, config)
-    context = render_context(config, state)
-    hosts = resolve_host_endpoints(view.host_endpoints, state.interfaces, config)
-    marks: dict[str, int] = {}
-    if context.ipvs:
-        marks = allocate_endpoint_marks(context.bits.endpoint, (*workloads, *hosts.by_interface), state.endpoint_marks)
-    shared = _Shared(context, view, workloads, hosts, marks)
-    families = {
-        family: RenderedFamily(
-            family,
-            {name: shared.table(name, family) for name in OUR_TABLES},
-            ip_sets(view, state, config, family),
-            append_hooks=config.chain_insert_mode == "append",
-        )
-        for family in config.families
-    }
-    return Rendering(families, marks, tuple(remarks))
+    return Renderer().render(view, state, config)
 
 
 def complete_ruleset(rendered: RenderedFamily, backend: Backend, around: Ruleset | None = None) -> Ruleset:
@@ -133,119 +139,48 @@ def _usable_workloads(
     return found, remarks
 
 
-def _check_references(view: NodeView) -> None:
-    """Chains and sets must exist before rules that name them: a view that names more than it has is a mistake of ours."""
-    tiers = [tier for endpoint in view.workloads for tier in endpoint.tiers]
-    for host in view.host_endpoints:
-        tiers += [*host.tiers, *host.untracked_tiers, *host.pre_dnat_tiers, *host.forward_tiers]
-    _require("policy", {name for tier in tiers for name in (*tier.ingress, *tier.egress)}, {p.name for p in view.policies})
-    lists = [endpoint.profiles for endpoint in view.workloads] + [endpoint.profiles for endpoint in view.host_endpoints]
-    _require("profile", {name for names_ in lists for name in names_}, {profile.name for profile in view.profiles})
-    owners: list[ActivePolicy | ActiveProfile] = [*view.policies, *view.profiles]
-    rules = [rule for owner in owners for rule in (*owner.inbound, *owner.outbound)]
-    used = {set_id for rule in rules for side in (rule.source, rule.destination) for set_id in side.set_ids}
-    _require("ip set", used, {one.id for one in view.ip_sets})
+class _Kept:
+    """Everything that is kept from one rendering to the next, in one context."""
 
-
-def _require(what: str, used: set[str], known: set[str]) -> None:
-    missing = sorted(used - known)
-    if missing:
-        raise ValueError(f"the view names {what} {missing[0]!r} but does not contain it")
-
-
-class _Shared:
-    """The parts of one rendering, each made once however many tables and families hold it."""
-
-    def __init__(
-        self,
-        context: RenderContext,
-        view: NodeView,
-        workloads: Mapping[str, WorkloadEndpoint],
-        hosts: ResolvedHosts,
-        marks: Mapping[str, int],
-    ) -> None:
+    def __init__(self, context: RenderContext) -> None:
         self._context = context
-        self._view = view
-        self._policies = sorted(view.policies, key=lambda policy: policy.name)
-        self._profiles = sorted(view.profiles, key=lambda profile: profile.name)
-        self._by_table = {
-            TableName.RAW: _numbered(_raw_endpoint_chains(context, hosts)),
-            TableName.MANGLE: _numbered(_mangle_endpoint_chains(context, hosts)),
-            TableName.FILTER: _numbered(_filter_endpoint_chains(context, workloads, hosts, marks)),
-        }
-        self._nats = [nat for endpoint in workloads.values() for nat in endpoint.nats]
-        self._policy_chains: dict[IPFamily, dict[str, Chain]] = {}
-        self._hooks = {
-            name: {chain: numbered_rules(chain, rules) for chain, rules in hook_rules(name).items()} for name in OUR_TABLES
-        }
+        config = context.config
+        self._completeness = Completeness()
+        self._workloads: Same[tuple[dict[str, WorkloadEndpoint], list[str]]] = Same()
+        self._hosts: Same[ResolvedHosts] = Same()
+        self._chains = NodeChains(context)
+        self._tables: Kept[_Place, Mapping[str, Chain], RenderedTable] = Kept(_rendered_table)
+        self._sets = {family: NodeSets(config, family) for family in config.families}
+        self._families: Kept[IPFamily, _FamilyParts, RenderedFamily] = Kept(self._family)
 
-    def table(self, name: TableName, family: IPFamily) -> RenderedTable:
-        """One table of one family."""
-        if name is TableName.NAT:
-            chains = _numbered(nat_chains(self._context, family, self._view.pools, self._nats))
-            return RenderedTable(name, chains, self._hooks[name])
-        chains = _numbered(static_chains(self._context, name, family))
-        if family not in self._policy_chains:
-            self._policy_chains[family] = _numbered(_rule_chains(self._policies, family, self._context))
-        chains |= self._policy_chains[family]
-        if name is TableName.FILTER:
-            chains |= _numbered(_rule_chains(self._profiles, family, self._context))
-        return RenderedTable(name, chains | self._by_table[name], self._hooks[name])
-
-
-def _numbered(chains: Mapping[str, list[FelixRule]]) -> dict[str, Chain]:
-    return {name: numbered_chain(name, rules) for name, rules in chains.items()}
-
-
-def _rule_chains(owners: Iterable[ActivePolicy | ActiveProfile], family: IPFamily, context: RenderContext) -> FelixChains:
-    """Both chains of every policy, or of every profile; an empty one exists too."""
-    chains: FelixChains = {}
-    for owner in owners:
-        is_policy = isinstance(owner, ActivePolicy)
-        chain, rules = (policy_chain, policy_rules) if is_policy else (profile_chain, profile_rules)
-        chains[chain(owner.name, inbound=True)] = rules(owner.inbound, family, context)
-        chains[chain(owner.name, inbound=False)] = rules(owner.outbound, family, context)
-    return chains
-
-
-def _raw_endpoint_chains(context: RenderContext, hosts: ResolvedHosts) -> FelixChains:
-    renderer = EndpointRenderer(context)
-    chains: FelixChains = {}
-    for interface, endpoint in hosts.untracked().items():
-        chains |= renderer.host_raw_chains(interface, endpoint)
-    return chains | dispatch.host_dispatch_chains(hosts.untracked())
-
-
-def _mangle_endpoint_chains(context: RenderContext, hosts: ResolvedHosts) -> FelixChains:
-    renderer = EndpointRenderer(context)
-    chains: FelixChains = {}
-    for interface, endpoint in hosts.pre_dnat().items():
-        chains |= renderer.host_mangle_chains(interface, endpoint)
-    if hosts.all_interfaces is not None:
-        chains |= renderer.host_mangle_chains(names.ALL_INTERFACES_ALIAS, hosts.all_interfaces)
-    every = hosts.all_interfaces is not None
-    return chains | dispatch.pre_dnat_dispatch_chains(hosts.pre_dnat(), all_interfaces=every)
-
-
-def _filter_endpoint_chains(
-    context: RenderContext,
-    workloads: Mapping[str, WorkloadEndpoint],
-    hosts: ResolvedHosts,
-    marks: Mapping[str, int],
-) -> FelixChains:
-    renderer = EndpointRenderer(context)
-    chains: FelixChains = {}
-    for interface, workload in workloads.items():
-        chains |= renderer.workload_chains(workload)
+    def render(self, view: NodeView, state: NodeState) -> Rendering:
+        self._completeness.check(view)
+        config, context = self._context.config, self._context
+        workloads, remarks = self._workloads.of((view.workloads,), lambda: _usable_workloads(view.workloads, config))
+        hosts = self._hosts.of(
+            (view.host_endpoints, state.interfaces),
+            lambda: resolve_host_endpoints(view.host_endpoints, state.interfaces, config),
+        )
+        marks: dict[str, int] = {}
         if context.ipvs:
-            chains |= renderer.set_mark_chains(interface, marks.get(interface))
-    for interface, host in hosts.by_interface.items():
-        chains |= renderer.host_filter_chains(interface, host)
-        if context.ipvs:
-            chains |= renderer.set_mark_chains(interface, marks.get(interface))
-    chains |= dispatch.workload_dispatch_chains(workloads)
-    chains |= dispatch.host_dispatch_chains(hosts.by_interface)
-    chains |= dispatch.host_forward_dispatch_chains(hosts.by_interface)
-    if context.ipvs:
-        chains |= dispatch.mark_dispatch_chains(workloads, hosts.by_interface, marks, context)
-    return chains
+            marks = allocate_endpoint_marks(context.bits.endpoint, (*workloads, *hosts.by_interface), state.endpoint_marks)
+        parts = Parts(view.policies, view.profiles, view.pools, workloads, hosts, marks)
+        places = [(family, name) for family in config.families for name in OUR_TABLES]
+        chains = {(family, name): self._chains.table(name, family, parts) for family, name in places}
+        tables = self._tables.renew(chains)
+        families = self._families.renew(
+            {
+                family: ({name: tables[family, name] for name in OUR_TABLES}, self._sets[family].of(view, state))
+                for family in config.families
+            }
+        )
+        return Rendering(families, marks, tuple(remarks))
+
+    def _family(self, family: IPFamily, parts: _FamilyParts, _last: object) -> RenderedFamily:
+        tables, ip_sets = parts
+        return RenderedFamily(family, tables, ip_sets, append_hooks=self._context.config.chain_insert_mode == "append")
+
+
+def _rendered_table(place: _Place, chains: Mapping[str, Chain], _last: object) -> RenderedTable:
+    name = place[1]
+    return RenderedTable(name, chains, _HOOKS[name])

@@ -7,7 +7,7 @@ all rules before it, so a last hash stands for a whole chain.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -30,8 +30,16 @@ from tortie.calc.view import (
 from tortie.net.address import IPFamily, parse_address, parse_prefix
 from tortie.netfilter.hook import TableName
 from tortie.render import dispatch, nat, static
+from tortie.render import endpoint as endpoint_chains
 from tortie.render.config import parse_config
-from tortie.render.endpoint import EndpointRenderer
+from tortie.render.endpoint import (
+    EndpointChain,
+    EndpointRenderer,
+    MarkChain,
+    host_filter_chains,
+    host_mangle_chains,
+    host_raw_chains,
+)
 from tortie.render.hash import rule_hashes
 from tortie.render.marks import allocate_bits, allocate_endpoint_marks
 from tortie.render.policy import policy_rules
@@ -324,10 +332,14 @@ def tier(*, ingress: tuple[str, ...] = (), egress: tuple[str, ...] = ()) -> tupl
 
 
 def workload_chains(endpoint: WorkloadEndpoint, parameters: dict[str, str] | None = None) -> Chains:
-    return EndpointRenderer(context(parameters)).workload_chains(endpoint)
+    return rules_of(endpoint_chains.workload_chains(endpoint), context(parameters))
 
 
-RENDERER = EndpointRenderer(context(ipvs=True))
+def rules_of(chains: Iterable[EndpointChain | MarkChain], shared: RenderContext | None = None) -> Chains:
+    renderer = EndpointRenderer(shared or context(ipvs=True))
+    return {chain.name: renderer.rules(chain) for chain in chains}
+
+
 UNTRACKED = HostEndpoint("h", "eth0", untracked_tiers=tier(ingress=("notrack",), egress=("notrack",)))
 PRE_DNAT = HostEndpoint("h", "eth0", pre_dnat_tiers=tier(ingress=("predns",)))
 ALLOW_IN = HostEndpoint("h", "eth0", profiles=("prof1",), tiers=tier(ingress=("allow-in",)))
@@ -341,11 +353,11 @@ ENDPOINTS: dict[str, list[FelixRule]] = {
     "cali-fw-cali1234: no policies, same profiles": workload_chains(replace(WORKLOAD, profiles=PROFILES))[
         "cali-fw-cali1234"
     ],
-    "cali-fh-eth0: filter; ingress policy allow-in, profile prof1": RENDERER.host_filter_chains("eth0", ALLOW_IN)[
+    "cali-fh-eth0: filter; ingress policy allow-in, profile prof1": rules_of(host_filter_chains("eth0", ALLOW_IN))[
         "cali-fh-eth0"
     ],
-    "cali-fh-eth0: raw; untracked policy notrack": RENDERER.host_raw_chains("eth0", UNTRACKED)["cali-fh-eth0"],
-    "cali-thfw-eth0: no apply-on-forward policies": RENDERER.host_filter_chains("eth0", ALLOW_IN)["cali-thfw-eth0"],
+    "cali-fh-eth0: raw; untracked policy notrack": rules_of(host_raw_chains("eth0", UNTRACKED))["cali-fh-eth0"],
+    "cali-thfw-eth0: no apply-on-forward policies": rules_of(host_filter_chains("eth0", ALLOW_IN))["cali-thfw-eth0"],
 }
 
 
@@ -361,10 +373,10 @@ def test_endpoint_chain(name: str, vector: Vector) -> None:
         (workload_chains(WORKLOAD), "cali-fw-cali1234", 6, "dI4pgkUdLsVmH2wm"),
         (workload_chains(replace(WORKLOAD, active=False)), "cali-tw-cali1234", 1, "xW6s1lmM1LOW8eqX"),
         (workload_chains(replace(WORKLOAD, active=False)), "cali-fw-cali1234", 1, "DESrjkuvi-ddgwcs"),
-        (RENDERER.set_mark_chains("cali1234", 0xCD400000), "cali-sm-cali1234", 1, "oWFVVfEagulgOMQS"),
-        (RENDERER.host_filter_chains("eth0", ALLOW_OUT), "cali-th-eth0", 9, "kYMz-wWJhzTKq1sV"),
-        (RENDERER.host_filter_chains("eth0", FORWARD_IN), "cali-fhfw-eth0", 7, "5iZQnSSu15Ck92Ds"),
-        (RENDERER.host_raw_chains("eth0", UNTRACKED), "cali-th-eth0", 6, "cayJPPZmDN3EGse0"),
+        (rules_of([MarkChain("cali1234", 0xCD400000)]), "cali-sm-cali1234", 1, "oWFVVfEagulgOMQS"),
+        (rules_of(host_filter_chains("eth0", ALLOW_OUT)), "cali-th-eth0", 9, "kYMz-wWJhzTKq1sV"),
+        (rules_of(host_filter_chains("eth0", FORWARD_IN)), "cali-fhfw-eth0", 7, "5iZQnSSu15Ck92Ds"),
+        (rules_of(host_raw_chains("eth0", UNTRACKED)), "cali-th-eth0", 6, "cayJPPZmDN3EGse0"),
         (
             workload_chains(
                 replace(WORKLOAD, profiles=("kns.default",)),
@@ -374,9 +386,9 @@ def test_endpoint_chain(name: str, vector: Vector) -> None:
             6,
             "FwR32vB7X4S2aZpm",
         ),
-        (RENDERER.host_mangle_chains("eth0", PRE_DNAT), "cali-fh-eth0", 7, "_5xbyaduwII8mY6o"),
+        (rules_of(host_mangle_chains("eth0", PRE_DNAT)), "cali-fh-eth0", 7, "_5xbyaduwII8mY6o"),
         (
-            RENDERER.host_mangle_chains("any-interface-at-all", PRE_DNAT),
+            rules_of(host_mangle_chains("any-interface-at-all", PRE_DNAT)),
             "cali-fh-any-interface-at-all",
             7,
             "hWUgF2iMK1FcncOV",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tortie.calc.member_set import MemberSet
+from tortie.calc.member_set import MemberSet, changed_members
 
 
 def test_a_changed_copy_leaves_the_original_as_it_was() -> None:
@@ -57,6 +57,20 @@ def test_sets_with_different_members_are_different(one: set[int], other: set[int
 
 def test_no_other_thing_is_equal_to_a_set() -> None:
     assert MemberSet({1}) != [1]
+
+
+@pytest.mark.parametrize("size", [0, 3, 1000])
+def test_what_came_and_went_between_two_copies(size: int) -> None:
+    first = MemberSet(range(size))
+    one = first.changed({-1, -2}, set(range(size // 2)))
+    other = first.changed({-2, -3}, set(range(size // 3)))
+    for before, after in ((first, one), (one, other), (other, one), (one, first), (one, MemberSet({5}))):
+        assert changed_members(before, after) == (set(after) - set(before), set(before) - set(after))
+
+
+def test_what_came_and_went_between_other_sets() -> None:
+    assert changed_members(frozenset({1, 2}), frozenset({2, 3})) == ({3}, {1})
+    assert changed_members(MemberSet({1, 2}), frozenset({2, 3})) == ({3}, {1})
 
 
 def test_the_usual_operations_of_sets() -> None:

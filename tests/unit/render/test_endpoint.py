@@ -9,7 +9,7 @@ import pytest
 from tortie.calc.view import EndpointTier, HostEndpoint, WorkloadEndpoint, WorkloadId
 from tortie.render import endpoint
 from tortie.render.config import RenderConfig
-from tortie.render.endpoint import ChainKind, EndpointRenderer
+from tortie.render.endpoint import ChainKind, EndpointRenderer, MarkChain
 from tortie.render.state import NodeState, render_context
 
 CONTEXT = render_context(RenderConfig(), NodeState())
@@ -72,22 +72,31 @@ def test_policies_follow_each_other_in_their_order() -> None:
 
 def test_only_the_first_tier_counts() -> None:
     tiers = (EndpointTier(("first",)), EndpointTier(("second",)))
-    rules = RENDERER.workload_chains(replace(WORKLOAD, tiers=tiers))["cali-tw-cali1"]
+    chain, _ = endpoint.workload_chains(replace(WORKLOAD, tiers=tiers))
+    rules = RENDERER.rules(chain)
     assert any("cali-pi-first" in rule.words for rule in rules)
     assert not any("second" in rule.words for rule in rules)
 
 
 def test_chains_of_a_host_endpoint_in_order_of_generation() -> None:
     host = HostEndpoint("h", "eth0")
-    assert list(RENDERER.host_filter_chains("eth0", host)) == [
+    assert [chain.name for chain in endpoint.host_filter_chains("eth0", host)] == [
         "cali-th-eth0",
         "cali-fh-eth0",
         "cali-thfw-eth0",
         "cali-fhfw-eth0",
     ]
-    assert list(RENDERER.host_raw_chains("eth0", host)) == ["cali-th-eth0", "cali-fh-eth0"]
-    assert list(RENDERER.host_mangle_chains("eth0", host)) == ["cali-fh-eth0"]
+    assert [chain.name for chain in endpoint.host_raw_chains("eth0", host)] == ["cali-th-eth0", "cali-fh-eth0"]
+    assert [chain.name for chain in endpoint.host_mangle_chains("eth0", host)] == ["cali-fh-eth0"]
 
 
 def test_an_endpoint_without_a_mark_has_an_empty_chain() -> None:
-    assert RENDERER.set_mark_chains("cali1", None) == {"cali-sm-cali1": []}
+    chain = MarkChain("cali1", None)
+    assert (chain.name, RENDERER.rules(chain)) == ("cali-sm-cali1", [])
+
+
+def test_the_chains_of_a_workload_that_is_down_do_not_depend_on_its_policies() -> None:
+    down = replace(WORKLOAD, active=False)
+    assert endpoint.workload_chains(down) == endpoint.workload_chains(
+        replace(down, tiers=(EndpointTier(("p",), ("p",)),), profiles=("kns.ns",))
+    )

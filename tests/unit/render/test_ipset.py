@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
-from tortie.calc.view import AddressSet, HostMetadata, IPPool, NetSet, NodeView, PortMember, PortSet, Vtep
+from tortie.calc.view import ActiveSet, AddressSet, HostMetadata, IPPool, NetSet, NodeView, PortMember, PortSet, Vtep
 from tortie.net.address import IPFamily, Prefix, parse_address, parse_prefix
 from tortie.netfilter.ipset import IPSet, PortPart, SetEntry
 from tortie.render.config import RenderConfig
-from tortie.render.ipset import ip_sets
+from tortie.render.ipset import NodeSets, ip_sets
 from tortie.render.state import NodeInterface, NodeState
 
 V4, V6 = IPFamily.V4, IPFamily.V6
 CONFIG = RenderConfig()
 VIEW = NodeView("node-1")
 STATE = NodeState()
+HOST = parse_address("10.0.0.1")
 
 
 def members(one: IPSet) -> list[str]:
@@ -28,9 +30,63 @@ def nets(*texts: str) -> frozenset[Prefix]:
     return frozenset(parse_prefix(text) for text in texts)
 
 
+def many(numbers: Iterable[int]) -> frozenset[Prefix]:
+    return frozenset(Prefix(V4, 0x0A000000 + number, 32) for number in numbers)
+
+
 def test_three_sets_are_always_there() -> None:
     assert list(ip_sets(VIEW, STATE, CONFIG, V4)) == ["cali40all-ipam-pools", "cali40masq-ipam-pools", "cali40this-host"]
     assert list(ip_sets(VIEW, STATE, CONFIG, V6)) == ["cali60all-ipam-pools", "cali60masq-ipam-pools", "cali60this-host"]
+
+
+# --- one view after the other ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (NetSet("x", nets("10.0.0.1/32")), NetSet("x", nets("10.0.0.1/32", "10.0.0.0/24", "fd00::/64"))),
+        (NetSet("x", nets("10.0.0.0/8", "10.0.0.0/24", "10.1.0.0/16")), NetSet("x", nets("10.0.0.0/24"))),
+        (NetSet("x", nets("10.0.0.1/32", "10.0.0.3/32")), NetSet("x", nets("10.0.0.2/32", "10.0.0.4/32"))),
+        (NetSet("x", nets("10.0.0.1/32")), NetSet("x")),
+        (
+            PortSet("x", frozenset({PortMember(HOST, "udp", 80), PortMember(HOST, "tcp", 81)})),
+            PortSet("x", frozenset({PortMember(HOST, "udp", 80), PortMember(HOST, "tcp", 80)})),
+        ),
+        (AddressSet("x", frozenset({HOST})), AddressSet("x")),
+        (NetSet("x", nets("10.0.0.1/32")), AddressSet("x", frozenset({HOST}))),
+        (NetSet("x", many(range(2000))), NetSet("x", many(range(1, 2001)))),
+        (NetSet("x", many(range(2000))), NetSet("x", many(range(1500, 3500)))),
+    ],
+    ids=["come", "go", "come and go", "all go", "ports", "addresses", "another type", "one of many", "many of many"],
+)
+def test_a_changed_set_is_as_if_made_from_nothing(before: ActiveSet, after: ActiveSet) -> None:
+    for family in IPFamily:
+        sets = NodeSets(CONFIG, family)
+        sets.of(replace(VIEW, ip_sets=(before,)), STATE)
+        view = replace(VIEW, ip_sets=(after,))
+        assert list(sets.of(view, STATE).items()) == list(ip_sets(view, STATE, CONFIG, family).items())
+
+
+def test_a_set_whose_members_of_a_family_stay_is_the_same_object() -> None:
+    sets = NodeSets(CONFIG, V4)
+    before, after = (
+        sets.of(replace(VIEW, ip_sets=(NetSet("x", nets("10.0.0.1/32", text)),)), STATE)
+        for text in ("fd00::1/128", "fd00::2/128")
+    )
+    assert before["cali40x"] is after["cali40x"]
+
+
+def test_members_that_stay_are_the_same_objects() -> None:
+    sets = NodeSets(CONFIG, V4)
+    before, after = (
+        sets.of(replace(VIEW, ip_sets=(NetSet("x", many(numbers)),)), STATE)["cali40x"].entries
+        for numbers in (range(10), range(1, 11))
+    )
+    assert all(one is other for one, other in zip(before[1:], after, strict=False))
+
+
+# --- sets of rules -----------------------------------------------------------------------------------------------
 
 
 def test_set_of_networks() -> None:
