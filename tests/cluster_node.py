@@ -53,15 +53,16 @@ def cluster_node(
     interfaces: Iterable[str],
     more_routes: Mapping[Address, str],
     service: Mapping[IPFamily, tuple[Address, int]],
+    ipvs: bool = False,
 ) -> ClusterNode:
     """The node `node` with workloads' interfaces of these names; `more_routes` are foreign ones.
 
-    `service` says whom the service stands for, and at which port.
+    `service` says whom the service stands for, and at which port; with `ipvs` rules are made for a node that uses IPVS.
     """
     parameters = felix_parameters(resources, node)
     view = calculate(resources_to_v1(resources), node, parameters)
     config, _ = parse_config(view.config)
-    state = NodeState(tuple(NodeInterface(name, addresses) for name, addresses in INTERFACES.items()))
+    state = NodeState(tuple(NodeInterface(name, addresses) for name, addresses in INTERFACES.items()), ipvs=ipvs)
     made = render_node(view, state, config)
     routes = {**_workload_routes(view), **more_routes}
     bare = _bare(interfaces, routes)

@@ -18,6 +18,7 @@ from tests.cluster_node import INTERFACES, ClusterNode, cluster_node
 from tests.kernel.generate.draw import Draw
 from tests.strategies.cluster_object import NOBODY, NODE, POD, WORKLOADS, Object, draw_cluster, read_cluster
 from tests.strategies.cluster_packet import SERVICE_BACKEND, Sent, draw_packet
+from tortie.model.felix_configuration import FelixConfiguration
 from tortie.model.read import Resources
 from tortie.net.address import Address, IPFamily
 from tortie.net.error import InvalidInput
@@ -52,10 +53,11 @@ def examine(seed: str, tally: Tally) -> str | None:
     draw = Draw(seed)
     objects = draw_cluster(draw)
     resources = read_cluster(objects)
-    node = _node(resources)
+    ipvs = draw.chance(1 / 6) and not _excludes_interfaces(resources)
+    node = _node(resources, ipvs=ipvs)
     for sent in _worth_walking(draw, resources, node):
         if (found := _compare(resources, node, sent, tally)) is not None:
-            small = _shrink(objects, partial(_disagrees, sent, node.routes))
+            small = _shrink(objects, partial(_disagrees, sent, node.routes, ipvs))
             return f"seed {seed!r}: {found}\n{json.dumps(small, indent=1)}"
     return None
 
@@ -77,13 +79,19 @@ def first_disagreement(seeds: Iterator[str] | Sequence[str], tally: Tally) -> st
     return next((found for seed in seeds if (found := examine(seed, tally)) is not None), None)
 
 
-def _node(resources: Resources) -> ClusterNode:
+def _excludes_interfaces(resources: Resources) -> bool:
+    """Under IPVS what goes to an excluded interface's address is taken for forwarded (docs/felix-differences.md)."""
+    return any(found.spec.interface_exclude for found in resources.of(FelixConfiguration))
+
+
+def _node(resources: Resources, *, ipvs: bool) -> ClusterNode:
     return cluster_node(
         resources,
         NODE,
         interfaces=[who.interface for who in (*WORKLOADS.values(), POD, NOBODY)],
         more_routes={NOBODY.address(family): NOBODY.interface for family in IPFamily},
         service={family: (SERVICE_BACKEND[0].address(family), SERVICE_BACKEND[1]) for family in IPFamily},
+        ipvs=ipvs,
     )
 
 
@@ -111,13 +119,13 @@ def _words(walk: Walk) -> str:
     return f"{walk.verdict.value}, {walk.outcomes[0].decided_by}"
 
 
-def _disagrees(sent: Sent, routes: Mapping[Address, str], objects: list[Object]) -> bool:
+def _disagrees(sent: Sent, routes: Mapping[Address, str], ipvs: bool, objects: list[Object]) -> bool:
     """True when they still disagree, about a packet that still comes and goes where it did."""
     try:
         resources = read_cluster(objects)
     except InvalidInput:
         return False
-    node = _node(resources)
+    node = _node(resources, ipvs=ipvs)
     ends = (sent.flow.source, sent.flow.destination, sent.flow.translated)
     if any(end is not None and node.routes.get(end) != routes.get(end) for end in ends):
         return False
