@@ -37,6 +37,8 @@ class Place:
     seniority: Seniority = 0
 
 
+_FEW = 8
+"""A place that says no more than this is looked through."""
 _Rank: TypeAlias = tuple[Seniority, str, int]
 
 
@@ -50,6 +52,7 @@ class Ledger:
         self._told_of_places: dict[str, Refused] = {}
         self._refused_at: dict[str, set[Key]] = {}
         """Places, and the keys that were refused there when last told of."""
+        self._known_positions: dict[str, dict[Key, list[int]]] = {}
         self._overlaps: dict[Key, Key] = {}
         self._touched_keys: set[Key] = set()
         self._touched_places: set[str] = set()
@@ -59,6 +62,7 @@ class Ledger:
         before = self._places.get(name)
         if before == place:
             return
+        self._known_positions.pop(name, None)
         for definition in before.definitions if before else ():
             if definition.key is not None:
                 self._holders[definition.key].discard(name)
@@ -102,12 +106,24 @@ class Ledger:
     def _ranked(self, key: Key) -> list[tuple[_Rank, Definition]]:
         """All definitions of a key, the one that counts first."""
         found = [
-            ((self._places[name].seniority, name, index), definition)
+            ((self._places[name].seniority, name, index), self._places[name].definitions[index])
             for name in self._holders.get(key, ())
-            for index, definition in enumerate(self._places[name].definitions)
-            if definition.key == key
+            for index in self._positions(name, key)
         ]
         return sorted(found, key=_rank_of)
+
+    def _positions(self, name: str, key: Key) -> list[int]:
+        """Where a place defines a key. Of a place that says much it is looked up, since every key is asked for."""
+        definitions = self._places[name].definitions
+        if len(definitions) <= _FEW:
+            return [index for index, definition in enumerate(definitions) if definition.key == key]
+        known = self._known_positions.get(name)
+        if known is None:
+            known = self._known_positions[name] = {}
+            for index, definition in enumerate(definitions):
+                if definition.key is not None:
+                    known.setdefault(definition.key, []).append(index)
+        return known.get(key, [])
 
     def _judge_pools(self) -> None:
         """Which pools share addresses with a more senior one; those for which that changed are touched."""
