@@ -36,7 +36,7 @@ from tortie.reconcile.network import (
 )
 from tortie.reconcile.network_text import describe_network_step
 from tortie.render import names
-from tortie.render.ruleset import Rendering, render_node
+from tortie.render.ruleset import Renderer, Rendering
 from tortie.render.state import Features, NodeState
 
 _NOTHING = NetworkPlan()
@@ -59,6 +59,7 @@ class Programmer:
         self._network = network
         self._features = features
         self._monotonic = monotonic
+        self._renderer = Renderer()
         self._routed: frozenset[Address] = frozenset()
         self._marks: Mapping[str, int] = {}
         self._last: tuple[NodeView, Program, Rendering] | None = None
@@ -122,7 +123,7 @@ class Programmer:
                 return rendering
         ipvs = any(interface.name == names.IPVS_DEVICE for interface in order.interfaces)
         state = NodeState(node_interfaces(order.interfaces), self._features, ipvs, self._marks)
-        rendering = render_node(view, state, order.config)
+        rendering = self._renderer.render(view, state, order.config)
         self._marks = rendering.endpoint_marks
         self._last = (view, order, rendering)
         return rendering
