@@ -31,7 +31,7 @@ from tortie.reconcile.plan import plan
 from tortie.reconcile.step import Plan, SetEdit, TableEdit
 from tortie.reconcile.text import format_ipset_restore, format_restore
 from tortie.render.config import RenderConfig
-from tortie.render.ruleset import Rendering, render_node
+from tortie.render.ruleset import Renderer, Rendering, render_node
 from tortie.render.state import NodeInterface, NodeState
 
 _RUNS = 3
@@ -153,12 +153,18 @@ def _one_pod(view: NodeView, backend: Backend) -> Iterator[Figure]:
     alone, in_force, read_back = [], [], []
     with _inside():
         kernel = _Kernel.of(backend)
-        before = render_node(view, _STATE, RenderConfig())
+        renderer = Renderer()
+        before = renderer.render(view, _STATE, RenderConfig())
         kernel.enforce(before)
         kernel.check(before)
         for number in range(_RUNS):
-            after = render_node(_with_pod(view, number), _STATE, RenderConfig())
-            in_force.append(_took(lambda after=after: kernel.enforce(after)))  # type: ignore[misc]
+            more = _with_pod(view, number)
+
+            def change(more: NodeView = more) -> None:
+                kernel.enforce(renderer.render(more, _STATE, RenderConfig()))
+
+            in_force.append(_took(change))
+            after = renderer.render(more, _STATE, RenderConfig())
             read_back.append(_took(lambda after=after: kernel.check(after)))  # type: ignore[misc]
             kernel.enforce(before)
             texts = _texts(kernel.plan(after))
