@@ -210,7 +210,7 @@ def _node(folder: Path, backend: str, policies: int, endpoints: int) -> AgentNod
     ]
     node.node.run(["ip", "-batch", "-"], "".join(lines))
     found = [_profile(number) for number in range(100)]
-    found += [_policy(number, 80) for number in range(1, policies)]
+    found += [_policy(number, 80, policies) for number in range(1, policies)]
     found += [_workload(number, NODE, f"cali{number}") for number in range(WORKLOADS)]
     found += [_workload(number, f"node-{2 + number % 200}", f"cali{number}") for number in range(1000, 1000 + endpoints)]
     node.write("cluster.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": found}))
@@ -228,10 +228,11 @@ def _profile(number: int) -> dict[str, Any]:
     return _object("Profile", f"kns.ns{number}", spec)
 
 
-def _policy(number: int, port: int) -> dict[str, Any]:
+def _policy(number: int, port: int, policies: int = POLICIES) -> dict[str, Any]:
+    """Two policies for each application, of which this node has 250, however many there are in the cluster."""
     source = {"selector": f"role == 'r{number % 50}'"}
     spec = {
-        "selector": f"app == 'a{number % 500}'",
+        "selector": f"app == 'a{number % (policies // 2)}'",
         "types": ["Ingress"],
         "ingress": [{"action": "Allow", "protocol": "TCP", "source": source, "destination": {"ports": [port]}}],
     }
