@@ -7,7 +7,7 @@ miss; without them the quick form of each chain is walked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from itertools import chain as chain_iterators
 
 from tortie.netfilter.hook import Hook, TableName
@@ -16,6 +16,7 @@ from tortie.simulator.answer import Answer, Doubt, DoubtKind, Hindrance
 from tortie.simulator.choice import Choice
 from tortie.simulator.compiled import Act, CompiledChain, CompiledRule, CompiledTable, Holds, Switch
 from tortie.simulator.match import explain_match, is_stateful
+from tortie.simulator.memo import Memo, Passage, alike
 from tortie.simulator.run import Ended, Run
 from tortie.simulator.skb import Skb
 from tortie.simulator.target import describe_effect
@@ -29,7 +30,37 @@ def walk_table(run: Run, skb: Skb, table: CompiledTable, hook: Hook) -> None:
     """Walks a packet through a table at a hook; returns when the table accepts, raises `Ended` when it does not."""
     base = table.bases.get(hook)
     if base is None:
-        return None
+        return
+    key = alike(skb) if run.steps is None else None
+    if key is None:
+        _walk_rules(run, skb, base, hook)
+        return
+    memo = base.memo(hook)
+    passage = memo.find(key, skb.session.sets)
+    if passage is None:
+        _walk_and_remember(run, skb, base, hook, memo, key)
+        return
+    skb.mark = passage.mark
+    if passage.dropped:
+        raise Ended(Verdict.DROP, passage.where, errno="EPERM")
+    _decide(run, passage.where)
+
+
+def _walk_and_remember(run: Run, skb: Skb, base: CompiledChain, hook: Hook, memo: Memo, key: Hashable) -> None:
+    base.quick_rules()
+    run.is_plain = base.plain
+    try:
+        where = _walk_rules(run, skb, base, hook)
+    except Ended as ended:
+        if run.is_plain:
+            memo.keep(key, Passage(skb.mark, ended.decided_by, True))
+        raise
+    if run.is_plain and where is not None:
+        memo.keep(key, Passage(skb.mark, where, False))
+
+
+def _walk_rules(run: Run, skb: Skb, base: CompiledChain, hook: Hook) -> DecidedBy | None:
+    """Walks the rules from a built-in chain on; what let the packet pass, None where a target had an end of its own."""
     keep = run.steps is not None
     chain = base
     rules: Iterator[CompiledRule | Switch] = iter(base.rules() if keep else base.quick_rules())
@@ -52,7 +83,12 @@ def walk_table(run: Run, skb: Skb, table: CompiledTable, hook: Hook) -> None:
                         stack.append((chain, rules))
                     assert rule.chain is not None
                     chain = rule.chain
-                    rules = iter(chain.rules() if keep else chain.shortened or chain.quick_rules())
+                    if keep:
+                        rules = iter(chain.rules())
+                    else:
+                        rules = iter(chain.shortened or chain.quick_rules())
+                        if not chain.plain:
+                            run.is_plain = False
                     break
                 if act == _EFFECT:
                     if keep:
@@ -69,6 +105,8 @@ def walk_table(run: Run, skb: Skb, table: CompiledTable, hook: Hook) -> None:
                 elif act == _CONTINUE:
                     if keep:
                         _note_hit(run, skb, hook, chain, rule, len(stack))
+                elif act == _ACCEPT:
+                    return _accept(run, skb, hook, chain, rule, len(stack))
                 elif _finish(run, skb, hook, chain, rule, len(stack)):
                     return None
                 continue
@@ -82,13 +120,16 @@ def walk_table(run: Run, skb: Skb, table: CompiledTable, hook: Hook) -> None:
             chain, rules = stack.pop()
 
 
+def _accept(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: CompiledRule, depth: int) -> DecidedBy:
+    if run.steps is not None:
+        _note_hit(run, skb, hook, chain, rule, depth, effect="accepts")
+    where = _rule_decides(hook, chain, rule, "accepted by a rule")
+    _decide(run, where)
+    return where
+
+
 def _finish(run: Run, skb: Skb, hook: Hook, chain: CompiledChain, rule: CompiledRule, depth: int) -> bool:
     """Runs a target that can end the walk of this table; returns whether it did (a drop is raised)."""
-    if rule.act == _ACCEPT:
-        if run.steps is not None:
-            _note_hit(run, skb, hook, chain, rule, depth, effect="accepts")
-        _decide(run, _rule_decides(hook, chain, rule, "accepted by a rule"))
-        return True
     if rule.act == _DROP:
         if run.steps is not None:
             _note_hit(run, skb, hook, chain, rule, depth, effect="drops")
@@ -161,7 +202,7 @@ def _continue_or_unknown(run: Run, hook: Hook, chain: CompiledChain, rule: Compi
     run.learned.forget()
 
 
-def _apply_policy(run: Run, skb: Skb, hook: Hook, base: CompiledChain) -> None:
+def _apply_policy(run: Run, skb: Skb, hook: Hook, base: CompiledChain) -> DecidedBy:
     policy = base.source.policy or "ACCEPT"
     if run.steps is not None:
         table, number = base.table, len(base.rules()) + 1
@@ -170,6 +211,7 @@ def _apply_policy(run: Run, skb: Skb, hook: Hook, base: CompiledChain) -> None:
     if policy == "DROP":
         raise Ended(Verdict.DROP, where, errno="EPERM")
     _decide(run, where)
+    return where
 
 
 def _decide(run: Run, where: DecidedBy) -> None:
@@ -191,6 +233,7 @@ def _settle(
     before it; then nothing has to be assumed.
     """
     assert isinstance(rule, CompiledRule)
+    run.is_plain = False
     position = rule.tests.index(test)
     if not isinstance(answer, Doubt):
         raise Ended(Verdict.DROP, _hotdrop_decides(hook, chain, rule, "match"), errno="EPERM")

@@ -43,6 +43,7 @@ from tortie.netfilter.target import (
 from tortie.simulator.answer import Answer
 from tortie.simulator.context import Context
 from tortie.simulator.match import compile_match, is_stateful
+from tortie.simulator.memo import Memo, is_plain_effect, is_plain_match
 from tortie.simulator.route import Router
 from tortie.simulator.skb import Skb
 from tortie.simulator.target import Effect, compile_target, no_effect
@@ -78,6 +79,9 @@ class Act(IntEnum):
     OPAQUE = 8
 
 
+_PLAIN_ACTS = frozenset({Act.CONTINUE, Act.ACCEPT, Act.DROP, Act.RETURN, Act.JUMP, Act.GOTO})
+
+
 @dataclass(slots=True, eq=False)
 class CompiledRule:
     """A rule ready to run; `matches` and `contexts` stand beside `tests` for the explanations."""
@@ -92,6 +96,13 @@ class CompiledRule:
     chain: CompiledChain | None = None
     effect: Effect = no_effect
     terminal: Terminal | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """True when what the rule does follows from little of a packet, and is no more than a mark or an end (`memo`)."""
+        if not all(is_plain_match(match, context) for match, context in zip(self.matches, self.contexts, strict=True)):
+            return False
+        return self.act in _PLAIN_ACTS or (self.act is Act.EFFECT and is_plain_effect(self.rule.target))
 
     @property
     def harmless(self) -> bool:
@@ -123,6 +134,10 @@ class CompiledChain:
     name: str = ""
     compiled: tuple[CompiledRule, ...] | None = None
     shortened: tuple[CompiledRule | Switch, ...] | None = None
+    plain: bool = False
+    """True, once it has a quick form, when all its rules are plain ones (`memo`)."""
+    memos: dict[Hook, Memo] = field(default_factory=dict)
+    """What became of packets that entered here, where it is a built-in chain."""
     policies: dict[Hook, DecidedBy] = field(default_factory=dict)
     missed: dict[tuple[Hook, int], RuleStep] = field(default_factory=dict)
     """What stands for rules that missed, by hook and depth, where nobody asks which they were."""
@@ -143,6 +158,14 @@ class CompiledChain:
         found = self.shortened
         if found is None:
             found = self.shortened = tuple(_shorten(self.rules()))
+            self.plain = all(rule.is_plain for rule in self.rules())
+        return found
+
+    def memo(self, hook: Hook) -> Memo:
+        """What is remembered of packets at a hook."""
+        found = self.memos.get(hook)
+        if found is None:
+            found = self.memos[hook] = Memo()
         return found
 
     def policy_decides(self, hook: Hook) -> DecidedBy:

@@ -127,6 +127,8 @@ def _settle_zones(skb: Skb) -> None:
 
     Source: nf_ct_zone_tmpl in include/net/netfilter/nf_conntrack_zones.h.
     """
+    # What comes back by lo without a connection has lost the zone it was asked for on the way out.
+    skb.zone_original = skb.zone_reply = 0
     template = skb.template
     if template is None or template.zone is None:
         return

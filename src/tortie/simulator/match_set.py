@@ -60,6 +60,14 @@ def compile_set(match: SetMatch, context: Context) -> Holds:
     return test
 
 
+def asks_headers_only(match: SetMatch, context: Context) -> bool:
+    """True when the answer follows from addresses, ports and mark of the packet, and asking changes nothing."""
+    if set_problem(match.name, context) is not None:
+        return False
+    definition = _definition(match.name, context)
+    return not fits(definition, match.sides, context) or _quick(match, definition, context) is not None
+
+
 def set_problem(name: str, context: Context, *, inverted: bool = False) -> str | None:
     """What holds where the match does, and why nothing is known about the set; None when it can be looked up."""
     sets = context.snapshot.ip_sets

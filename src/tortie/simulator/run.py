@@ -45,8 +45,8 @@ class Run:
     """The state of one walk beside the packet itself."""
 
     __slots__ = (
-        "answers", "assumptions", "chooser", "decided_by", "keep_misses", "learned", "maybe", "miss_reason", "pick",
-        "random_dport", "random_sport", "send_answer", "session", "source_unknown", "steps",
+        "answers", "assumptions", "chooser", "decided_by", "is_plain", "keep_misses", "learned", "maybe", "miss_reason",
+        "pick", "random_dport", "random_sport", "send_answer", "session", "source_unknown", "steps",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,8 @@ class Run:
         self.steps: list[Step] | None = [] if keep_steps else None
         self.keep_misses = keep_misses
         """False where misses are only counted: one step stands for all misses of a chain, again and again."""
+        self.is_plain = True
+        """False once the walk through the table at hand met something that is no plain rule (`memo`)."""
         self.answers: list[Trace] = []
         self.assumptions: dict[str, None] = {}
         """What was taken for granted, in order and once each."""

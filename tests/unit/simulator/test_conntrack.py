@@ -122,6 +122,15 @@ def test_neighbour_discovery_is_never_tracked() -> None:
     assert tracked(made, None, sent).state is CtState.UNTRACKED
 
 
+def test_what_comes_back_by_lo_has_lost_its_zone() -> None:
+    made = node("*raw\n:OUTPUT ACCEPT\n-A OUTPUT -p tcp --sport 2 -j CT --zone 5\n" + TRACKING)
+    session = made.session()
+    walk(made, Arrival(packet("tcp", "10.0.0.1:1", "10.2.0.1:2"), None), session)
+    assert len(session.connections) == 1
+    walk(made, Arrival(packet("tcp", "10.2.0.1:2", "10.0.0.1:1", "RA", tcp_ack=1), None), session)
+    assert session.connections == ()
+
+
 ZONES = "*raw\n:PREROUTING ACCEPT\n-A PREROUTING -i e0 -j CT --zone 5\n" + TRACKING
 
 
