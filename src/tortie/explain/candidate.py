@@ -52,6 +52,7 @@ from tortie.selector.tree import Selector
 
 _FROM_KUBERNETES = (NAMESPACE_PROFILE_PREFIX, SERVICE_ACCOUNT_PROFILE_PREFIX)
 _CLOSES = "with its first policy in this direction the endpoint is closed to everything else in it"
+_CLOSES_ALL = "the endpoint has no label of its own, so the policy closes everything in its namespace to all else"
 _COUNTS = "the label counts for every other rule and policy that asks for it too"
 
 
@@ -225,11 +226,11 @@ def _new_policy(situation: Situation, endpoint: ChainOrigin, direction: str) -> 
     """A policy for the endpoint with the rule for the packet, in front of what decides otherwise."""
     party = situation.verdict.party
     told = None if party is None else telling_label(party.own)
-    if party is None or told is None:
+    if party is None or (told is None and not isinstance(party.value, v1.Workload)):
         return
     order, types = _order(situation), (PolicyType(direction.capitalize()),)
     name = _new_name(situation, direction)
-    selector = label_selector(*told)
+    selector = "all()" if told is None else label_selector(*told)
     policy: NetworkPolicy | GlobalNetworkPolicy
     if isinstance(party.value, v1.Workload):
         namespace = party.resource.metadata.namespace
@@ -251,10 +252,10 @@ def _new_policy(situation: Situation, endpoint: ChainOrigin, direction: str) -> 
         )
         policy = GlobalNetworkPolicy(Metadata(name=name), spec)
         title = f"GlobalNetworkPolicy {name}"
-    remark = "" if applied_policies(situation.basis, endpoint) else _CLOSES
+    remark = _CLOSES_ALL if told is None else "" if applied_policies(situation.basis, endpoint) else _CLOSES
     first = "" if order is None else f" of order {order:g}"
     text = f"a new {title}{first} for {selector}, whose {direction} rule allows {describe_asked(rule)}"
-    yield Change(ChangeKind.POLICY, policy, text, rule_size(rule) + 3, created=True, remark=remark)
+    yield Change(ChangeKind.POLICY, policy, text, rule_size(rule) + (4 if told is None else 3), created=True, remark=remark)
 
 
 def _order(situation: Situation) -> float | None:

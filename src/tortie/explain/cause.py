@@ -7,12 +7,14 @@ What is not Calico's, or not of these resources, is told as such.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from tortie.explain.origin import ChainOrigin, Origins, Owner, RuleOrigin
+from tortie.explain.origin import ChainOrigin, Origins, Owner, RuleOrigin, Stage
+from tortie.netfilter.hook import TableName
 from tortie.netfilter.match import ConntrackMatch, CtState, RpfilterMatch
 from tortie.netfilter.rule import Rule
+from tortie.render import names
 from tortie.simulator.role import remarks
 from tortie.simulator.summary import Naming, deciding_step
 from tortie.simulator.trace import Cause, RuleStep, Trace
@@ -34,6 +36,8 @@ class CauseKind(Enum):
     """DefaultEndpointToHostAction."""
     NO_CONNECTION = "no_connection"
     """Connection tracking knows no connection that the packet belongs to, nor can it begin one."""
+    UNTRACKED_ANSWER = "untracked_answer"
+    """The same, and it answers a packet that untracked policy let through: nothing but untracked policy can let it pass."""
     FOREIGN_SOURCE = "foreign_source"
     """A workload sends from an address that is not its own."""
     TUNNEL = "tunnel"
@@ -46,7 +50,15 @@ class CauseKind(Enum):
     """Routing, a sysctl, the packet's own header."""
 
 
-POLICY_HELPS = frozenset((CauseKind.NO_POLICY, CauseKind.NO_PROFILE, CauseKind.DENIED, CauseKind.NO_SUCH_PROFILE))
+POLICY_HELPS = frozenset(
+    (
+        CauseKind.NO_POLICY,
+        CauseKind.NO_PROFILE,
+        CauseKind.DENIED,
+        CauseKind.NO_SUCH_PROFILE,
+        CauseKind.UNTRACKED_ANSWER,
+    )
+)
 """Causes that a change of policy can take away."""
 _REMARKS = {
     "Drop if no policies passed packet": CauseKind.NO_POLICY,
@@ -84,6 +96,24 @@ def find_cause(trace: Trace, origins: Origins) -> DropCause:
         return DropCause(CauseKind.NOT_RENDERED, step, by=origin)
     endpoint = _endpoint_of(trace, step, origins)
     return DropCause(_kind(step.rule, origin.chain, origins), step, endpoint, origin)
+
+
+def find_answer_cause(answer: Trace, first: Trace, origins: Origins, naming: Naming) -> DropCause:
+    """Why the answer to a packet was dropped: as `find_cause`, but for what untracked policy has to do with it."""
+    cause = find_cause(answer, origins)
+    untracked = any(
+        origin.chain is not None and origin.chain.stage is Stage.UNTRACKED
+        for _, origin in allowances(first, origins, naming)
+    )
+    if cause.kind is not CauseKind.NO_CONNECTION or not untracked:
+        return cause
+    prefix, interface = (names.TO_HOST, first.in_iface) if answer.in_iface is None else (names.FROM_HOST, answer.in_iface)
+    if not interface:
+        return cause
+    endpoint = origins.of_chain(TableName.RAW, names.limited_name(prefix, interface))
+    if endpoint.owner is not Owner.HOST_ENDPOINT:
+        return cause
+    return replace(cause, kind=CauseKind.UNTRACKED_ANSWER, endpoint=endpoint)
 
 
 def _kind(rule: Rule, chain: ChainOrigin, origins: Origins) -> CauseKind:

@@ -30,6 +30,7 @@ def policy_document(explanation: Explanation, remarks: tuple[str, ...] = ()) -> 
         "passes_as_meant": explanation.passes_as_meant,
         "changes": [_solution(solution) for solution in explanation.solutions],
         "changes_complete": explanation.exhausted,
+        "beyond": None if explanation.beyond is None else _verdict(explanation.beyond, explanation.which),
     }
 
 

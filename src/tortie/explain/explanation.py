@@ -60,6 +60,8 @@ class Explanation:
     which: str = "first"
     solutions: tuple[Solution, ...] = ()
     exhausted: bool = True
+    beyond: PolicyVerdict | None = None
+    """Where the packet would be dropped next, whatever policy says, if it were allowed here."""
     passes_as_meant: bool = False
     """True when the packet is dropped on the node and would get through with rules as the resources mean them."""
 
@@ -91,7 +93,9 @@ def explain(basis: Basis, snapshot: Snapshot, question: Question, answer: Answer
     found = _solutions(world, question, situation)
     verdict = situation.verdict
     which = _which(meant)
-    return Explanation(basis.node, differences, ends, allowed, verdict, which, found.solutions, found.exhausted)
+    return Explanation(
+        basis.node, differences, ends, allowed, verdict, which, found.solutions, found.exhausted, found.beyond
+    )
 
 
 def _solutions(world: World, question: Question, situation: Situation) -> Found:

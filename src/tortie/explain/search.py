@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tortie.explain.basis import Basis
 from tortie.explain.candidate import candidates
-from tortie.explain.cause import POLICY_HELPS, find_cause
+from tortie.explain.cause import POLICY_HELPS, find_answer_cause, find_cause
 from tortie.explain.change import Change, ChangeKind, Situation
 from tortie.explain.origin import Origins
 from tortie.explain.party import Parties
@@ -23,6 +23,10 @@ from tortie.explain.verdict import PolicyVerdict, find_verdict
 from tortie.explain.world import Answer, Question, World, ask
 from tortie.model.read import Key, key_of
 from tortie.model.resource import Resource
+from tortie.render.marks import allocate_bits
+from tortie.simulator.mark_layout import MarkLayout
+from tortie.simulator.summary import Naming
+from tortie.simulator.trace import Trace
 
 MOST_TOLD = 6
 MOST_TRIED = 40
@@ -52,6 +56,8 @@ class Found:
     solutions: tuple[Solution, ...] = ()
     exhausted: bool = True
     tried: int = 0
+    beyond: PolicyVerdict | None = None
+    """What no policy can take away and some change led to; the packet would be dropped there next."""
 
 
 def find_solutions(world: World, question: Question, situation: Situation) -> Found:
@@ -76,6 +82,7 @@ class _Search:
         self._kinds: Counter[tuple[ChangeKind, ...]] = Counter()
         self._tried: Counter[tuple[ChangeKind, ...]] = Counter()
         self._left_out = False
+        self._beyond: PolicyVerdict | None = None
 
     def add(self, before: tuple[Change, ...], situation: Situation) -> None:
         """Takes in the candidates of a situation that came about by some changes."""
@@ -102,7 +109,7 @@ class _Search:
                 continue
             self._try(changes, kinds, situation)
         solutions = sorted(self._found, key=lambda one: (len(one.changes), one.size, [c.kind for c in one.changes]))
-        return Found(tuple(solutions), not (self._waiting or self._left_out), self._tried.total())
+        return Found(tuple(solutions), not (self._waiting or self._left_out), self._tried.total(), self._beyond)
 
     def _try(self, changes: tuple[Change, ...], kinds: tuple[ChangeKind, ...], situation: Situation) -> None:
         self._tried[kinds] += 1
@@ -112,10 +119,12 @@ class _Search:
             self._kinds[kinds] += 1
             self._found.append(Solution(changes, True if answer.flow is None else answer.flow.works))
             return
-        if len(changes) >= MOST_TOGETHER:
-            return
         then = situation_of(answer, basis)
-        if then is not None and then.verdict.kind in POLICY_HELPS and _is_further(then.verdict, situation.verdict):
+        if then is None or not _is_further(then.verdict, situation.verdict):
+            return
+        if then.verdict.kind not in POLICY_HELPS:
+            self._beyond = self._beyond or then.verdict
+        elif len(changes) < MOST_TOGETHER:
             self.add(changes, then)
 
     def _holds_a_solution(self, changes: tuple[Change, ...]) -> bool:
@@ -124,8 +133,12 @@ class _Search:
 
 
 def _is_further(now: PolicyVerdict, before: PolicyVerdict) -> bool:
-    """True when the packet is dropped at another place than before."""
-    return now.endpoint != before.endpoint or now.packet != before.packet
+    """True when the packet is dropped at another place than before, or by something else."""
+    return _place(now) != _place(before)
+
+
+def _place(verdict: PolicyVerdict) -> tuple[object, ...]:
+    return verdict.kind, verdict.endpoint, verdict.packet, verdict.denied_by, [owner.title for owner in verdict.asked]
 
 
 def situation_of(answer: Answer, basis: Basis) -> Situation | None:
@@ -133,9 +146,22 @@ def situation_of(answer: Answer, basis: Basis) -> Situation | None:
     dropped = answer.dropped
     if dropped is None:
         return None
-    parties = Parties(basis.resources, felix_exact=basis.config.felix_exact)
-    verdict = find_verdict(find_cause(dropped, Origins(basis)), dropped.packet, basis, parties)
-    return Situation(basis, verdict, parties, answers=dropped is not answer.first.trace)
+    parties, origins, first = (
+        Parties(basis.resources, felix_exact=basis.config.felix_exact),
+        Origins(basis),
+        answer.first.trace,
+    )
+    if dropped is first:
+        cause = find_cause(dropped, origins)
+    else:
+        marks = MarkLayout(accept=allocate_bits(basis.config.mark_mask).accept)
+        cause = find_answer_cause(dropped, first, origins, Naming(marks))
+    verdict = find_verdict(cause, dropped.packet, basis, parties)
+    return Situation(basis, verdict, parties, answers=_is_answer(dropped, answer))
+
+
+def _is_answer(dropped: Trace, answer: Answer) -> bool:
+    return answer.flow is not None and answer.flow.reply is not None and dropped is answer.flow.reply.trace
 
 
 def final_resources(changes: tuple[Change, ...]) -> Iterator[Resource]:

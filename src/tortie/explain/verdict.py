@@ -12,7 +12,7 @@ from typing import assert_never
 
 from tortie.calc.view import EndpointTier, HostEndpoint, WorkloadEndpoint
 from tortie.explain.basis import Basis
-from tortie.explain.cause import CauseKind, DropCause
+from tortie.explain.cause import POLICY_HELPS, CauseKind, DropCause
 from tortie.explain.miss import Asked, End, Miss, misses
 from tortie.explain.origin import INGRESS, ChainOrigin, Owner, Stage
 from tortie.explain.party import Parties, Party
@@ -140,7 +140,7 @@ def policy_resources(resources: Resources) -> dict[str, PolicyResource]:
 
 def _asked(cause: DropCause, packet: Packet, basis: Basis, parties: Parties) -> Iterator[OwnerSaid]:
     endpoint = cause.endpoint
-    if endpoint is None or cause.kind not in _ASKING:
+    if endpoint is None or cause.kind not in POLICY_HELPS:
         return
     ingress = endpoint.direction == INGRESS
     by = None if cause.by is None else cause.by.chain
@@ -154,7 +154,7 @@ def _asked(cause: DropCause, packet: Packet, basis: Basis, parties: Parties) -> 
             yield OwnerSaid(policy_title(name), policy, _said(rules, made, packet, parties))
         if by is not None and by.owner is Owner.POLICY and by.name == name:
             return
-    if cause.kind is CauseKind.NO_POLICY:
+    if cause.kind in (CauseKind.NO_POLICY, CauseKind.UNTRACKED_ANSWER):
         return
     profiles = {profile.name: profile for profile in basis.cluster.profiles}
     for name in applied_profiles(basis, endpoint):
@@ -167,9 +167,6 @@ def _asked(cause: DropCause, packet: Packet, basis: Basis, parties: Parties) -> 
             yield OwnerSaid(profile_title(name), profile, _said(rules, made, packet, parties))
         if by is not None and by.owner is Owner.PROFILE and by.name == name:
             return
-
-
-_ASKING = frozenset((CauseKind.NO_POLICY, CauseKind.NO_PROFILE, CauseKind.DENIED, CauseKind.NO_SUCH_PROFILE))
 
 
 def _said(
@@ -267,6 +264,8 @@ _OTHER = {
     CauseKind.TO_HOST: "DefaultEndpointToHostAction drops what workloads send to their host after their own policy let it"
     " out: no policy can allow it, only the node's configuration",
     CauseKind.NO_CONNECTION: "it belongs to no connection that is known and cannot begin one: no policy can allow it",
+    CauseKind.UNTRACKED_ANSWER: "untracked policy let the first packet through, so connection tracking does not know its"
+    " answer; untracked policy has to allow that too",
     CauseKind.FOREIGN_SOURCE: "the workload sends from an address that is not its own: no policy can allow it",
     CauseKind.TUNNEL: "a packet of the tunnels between nodes from somebody who may not send such: no policy can allow it",
     CauseKind.NOT_RENDERED: "the rule that decided is not one that these resources mean",
