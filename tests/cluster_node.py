@@ -54,14 +54,16 @@ def cluster_node(
     more_routes: Mapping[Address, str],
     service: Mapping[IPFamily, tuple[Address, int]],
     ipvs: bool = False,
+    felix_exact: bool = False,
 ) -> ClusterNode:
     """The node `node` with workloads' interfaces of these names; `more_routes` are foreign ones.
 
-    `service` says whom the service stands for, and at which port; with `ipvs` rules are made for a node that uses IPVS.
+    `service` says whom the service stands for, and at which port; with `ipvs` rules are made for a node that uses IPVS,
+    with `felix_exact` as Felix makes them, mistakes and all.
     """
     parameters = felix_parameters(resources, node)
-    view = calculate(resources_to_v1(resources), node, parameters)
-    config, _ = parse_config(view.config)
+    view = calculate(resources_to_v1(resources, felix_exact=felix_exact), node, parameters)
+    config, _ = parse_config(view.config, felix_exact=felix_exact)
     state = NodeState(tuple(NodeInterface(name, addresses) for name, addresses in INTERFACES.items()), ipvs=ipvs)
     made = render_node(view, state, config)
     routes = {**_workload_routes(view), **more_routes}

@@ -48,16 +48,24 @@ class Tally:
         self.reasons.update((one.stage.name, one.says.name, type(one.reason).__name__) for one in decision.findings)
 
 
-def examine(seed: str, tally: Tally) -> str | None:
+@dataclass(frozen=True)
+class Making:
+    """How the node's rules are made: `felix_exact` with Felix's mistakes."""
+
+    ipvs: bool = False
+    felix_exact: bool = False
+
+
+def examine(seed: str, tally: Tally, *, felix_exact: bool = False) -> str | None:
     """What the two disagree about in the cluster of a seed, in words, or None."""
     draw = Draw(seed)
     objects = draw_cluster(draw)
     resources = read_cluster(objects)
-    ipvs = draw.chance(1 / 6) and not _excludes_interfaces(resources)
-    node = _node(resources, ipvs=ipvs)
+    making = Making(draw.chance(1 / 6) and not _excludes_interfaces(resources), felix_exact)
+    node = _node(resources, making)
     for sent in _worth_walking(draw, resources, node):
         if (found := _compare(resources, node, sent, tally)) is not None:
-            small = _shrink(objects, partial(_disagrees, sent, node.routes, ipvs))
+            small = shrink(objects, partial(_disagrees, sent, node.routes, making))
             return f"seed {seed!r}: {found}\n{json.dumps(small, indent=1)}"
     return None
 
@@ -84,14 +92,15 @@ def _excludes_interfaces(resources: Resources) -> bool:
     return any(found.spec.interface_exclude for found in resources.of(FelixConfiguration))
 
 
-def _node(resources: Resources, *, ipvs: bool) -> ClusterNode:
+def _node(resources: Resources, making: Making) -> ClusterNode:
     return cluster_node(
         resources,
         NODE,
         interfaces=[who.interface for who in (*WORKLOADS.values(), POD, NOBODY)],
         more_routes={NOBODY.address(family): NOBODY.interface for family in IPFamily},
         service={family: (SERVICE_BACKEND[0].address(family), SERVICE_BACKEND[1]) for family in IPFamily},
-        ipvs=ipvs,
+        ipvs=making.ipvs,
+        felix_exact=making.felix_exact,
     )
 
 
@@ -119,13 +128,13 @@ def _words(walk: Walk) -> str:
     return f"{walk.verdict.value}, {walk.outcomes[0].decided_by}"
 
 
-def _disagrees(sent: Sent, routes: Mapping[Address, str], ipvs: bool, objects: list[Object]) -> bool:
+def _disagrees(sent: Sent, routes: Mapping[Address, str], making: Making, objects: list[Object]) -> bool:
     """True when they still disagree, about a packet that still comes and goes where it did."""
     try:
         resources = read_cluster(objects)
     except InvalidInput:
         return False
-    node = _node(resources, ipvs=ipvs)
+    node = _node(resources, making)
     ends = (sent.flow.source, sent.flow.destination, sent.flow.translated)
     if any(end is not None and node.routes.get(end) != routes.get(end) for end in ends):
         return False
@@ -135,7 +144,7 @@ def _disagrees(sent: Sent, routes: Mapping[Address, str], ipvs: bool, objects: l
 # --- making a cluster small --------------------------------------------------------------------------------------
 
 
-def _shrink(objects: list[Object], still: Callable[[list[Object]], bool]) -> list[Object]:
+def shrink(objects: list[Object], still: Callable[[list[Object]], bool]) -> list[Object]:
     """The cluster without everything that is not needed for the disagreement."""
     trials = 0
     shrunk = True
