@@ -63,6 +63,7 @@ class Programmer:
         self._routed: frozenset[Address] = frozenset()
         self._marks: Mapping[str, int] = {}
         self._last: tuple[NodeView, Program, Rendering] | None = None
+        self._renderer = Renderer()
 
     def run(self, order: Program, view: NodeView, remarks: tuple[str, ...] = ()) -> Report:
         """Carries out one command; what goes wrong is in the report, and so are the view's `remarks`."""
