@@ -67,7 +67,7 @@ def decide_at(site: Site, flow: Flow) -> Decision:
                 break
     except NotKnown as missing:
         findings.append(Finding(Stage.NODE, Says.UNKNOWN, CannotTell(str(missing))))
-    return decision_of(tuple(findings))
+    return decision_of(tuple(findings), Direction.EGRESS if flow.enters is None else Direction.INGRESS)
 
 
 def _way(site: Site, flow: Flow) -> Iterator[Finding]:
@@ -97,7 +97,7 @@ def _arriving(site: Site, flow: Flow, enters: str) -> Iterator[Finding]:
         if finding is not None:
             yield finding
             if finding.says is Says.ALLOW:
-                accepted, flow = True, _untracked(flow)
+                accepted, flow = True, flow if enters == LOOPBACK else _untracked(flow)
     if not accepted and (endpoint := site.pre_dnat_endpoint_at(enters)) is not None:
         finding = pre_dnat_policy(site, endpoint, flow)
         if finding is not None:

@@ -212,27 +212,29 @@ class Decision:
 
     verdict: Verdict
     findings: tuple[Finding, ...]
+    untracked: bool = False
+    """True when untracked policy lets the packet through before connection tracking has seen it."""
 
     @property
     def decided_by(self) -> Finding:
         """The finding that settles it: what denies, or the last that allows."""
         return next((finding for finding in reversed(self.findings) if finding.says is not Says.NOTHING), self.findings[-1])
 
-    @property
-    def untracked(self) -> bool:
-        """True when untracked policy lets the packet through, so that connection tracking does not see it."""
-        return any(finding.stage is Stage.UNTRACKED and finding.says is Says.ALLOW for finding in self.findings)
-
     def __str__(self) -> str:
         return describe_decision(self)
 
 
-def decision_of(findings: tuple[Finding, ...]) -> Decision:
-    """The decision that findings amount to; where nothing has a say, the packet is let through."""
+def decision_of(findings: tuple[Finding, ...], first: Direction) -> Decision:
+    """The decision that findings amount to; where nothing has a say, the packet is let through.
+
+    `first` is the direction in which policy sees the packet first. What a node says to itself is seen in both, and
+    untracked policy that lets it back in comes too late for connection tracking (spec: netfilter 2.5).
+    """
     told = findings or (Finding(Stage.NODE, Says.ALLOW, NoPolicyApplies()),)
     last = told[-1].says
     verdict = {Says.DENY: Verdict.DENIED, Says.UNKNOWN: Verdict.UNKNOWN}.get(last, Verdict.ALLOWED)
-    return Decision(verdict, told)
+    early = [one for one in told if one.stage is Stage.UNTRACKED and one.direction is first]
+    return Decision(verdict, told, any(one.says is Says.ALLOW for one in early))
 
 
 # --- words -------------------------------------------------------------------------------------------------------

@@ -45,6 +45,15 @@ WEB = "WorkloadEndpoint(a/node--1-k8s-web-eth0)"
             id="both untracked",
         ),
         pytest.param(
+            host("h", "interfaceName: lo, profiles: [open]")
+            + profile("open")
+            + global_policy("p", f"{{{UNTRACKED}, ingress: [{{action: Allow}}]}}"),
+            flow("tcp 10.20.0.1:1000 > 10.30.0.1:80", None, "lo"),
+            "allowed: egress of HostEndpoint(h): it belongs to a known connection; "
+            "ingress of HostEndpoint(h) (untracked policy): rule 1 of GlobalNetworkPolicy(p) allows it",
+            id="what the node says to itself is tracked before it is let back in",
+        ),
+        pytest.param(
             policy("p", "a", "{ingress: [{action: Deny}]}"),
             flow("tcp 10.20.0.1:1000 > 10.65.0.2:80", None, "cali1"),
             f"allowed: egress of {WEB}: it belongs to a known connection",

@@ -12,7 +12,6 @@ from tortie.reference.decision import (
     Direction,
     Finding,
     HostToWorkload,
-    KnownConnection,
     NoConnection,
     NoPolicyApplies,
     NoRule,
@@ -60,19 +59,25 @@ UNTOLD = Finding(Stage.NODE, Says.UNKNOWN, CannotTell("who knows"))
     ],
 )
 def test_what_findings_amount_to(findings: tuple[Finding, ...], verdict: Verdict, words: str) -> None:
-    decision = decision_of(findings)
+    decision = decision_of(findings, Direction.INGRESS)
     assert decision.verdict is verdict
     assert str(decision) == words
 
 
 def test_what_settles_it() -> None:
-    assert decision_of((ALLOWED, DENIED)).decided_by is DENIED
-    assert decision_of((EARLY, NO_SAY)).decided_by is EARLY
-    assert decision_of((NO_SAY,)).decided_by is NO_SAY
-    assert decision_of(()).decided_by.reason == NoPolicyApplies()
+    assert decision_of((ALLOWED, DENIED), Direction.INGRESS).decided_by is DENIED
+    assert decision_of((EARLY, NO_SAY), Direction.INGRESS).decided_by is EARLY
+    assert decision_of((NO_SAY,), Direction.INGRESS).decided_by is NO_SAY
+    assert decision_of((), Direction.INGRESS).decided_by.reason == NoPolicyApplies()
 
 
-def test_whether_tracking_sees_it() -> None:
-    assert decision_of((EARLY, ALLOWED)).untracked
-    assert not decision_of((NO_SAY, ALLOWED)).untracked
-    assert not decision_of((Finding(Stage.NORMAL, Says.ALLOW, KnownConnection(), Direction.INGRESS, H),)).untracked
+@pytest.mark.parametrize(
+    ("findings", "first", "untracked"),
+    [
+        pytest.param((EARLY, ALLOWED), Direction.INGRESS, True, id="let in untracked"),
+        pytest.param((NO_SAY, ALLOWED), Direction.INGRESS, False, id="no say"),
+        pytest.param((EARLY,), Direction.EGRESS, False, id="let back in, after tracking has seen it"),
+    ],
+)
+def test_whether_tracking_sees_it(findings: tuple[Finding, ...], first: Direction, untracked: bool) -> None:
+    assert decision_of(findings, first).untracked is untracked
