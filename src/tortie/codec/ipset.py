@@ -55,7 +55,15 @@ def format_ipset_save(sets: Mapping[str, IPSet]) -> str:
 
 def format_ipset_entry(entry: SetEntry) -> str:
     """What follows `add NAME `: `10.0.0.0/8 timeout 30 nomatch`."""
-    words = [format_element(entry.parts)]
+    element = format_element(entry.parts)
+    if (
+        entry.timeout_s is entry.packets is entry.bytes is entry.comment is None
+        and entry.skb_mark is entry.skb_prio is entry.skb_queue is None
+        and not entry.nomatch
+        and type(entry.parts[-1]) is not IfacePart
+    ):
+        return element
+    words = [element]
     if entry.timeout_s is not None:
         words.append(f"timeout {entry.timeout_s}")
     if entry.nomatch:

@@ -263,6 +263,8 @@ def _ports(text: str, reader: Callable[[str], Part]) -> Iterator[Part]:
 
 def format_element(parts: tuple[Part, ...]) -> str:
     """A member as ipset prints it, without extensions: `10.0.0.1,tcp:80`."""
+    if len(parts) == 1:
+        return _format_part(parts[0])
     return ",".join([text for part in parts if (text := _format_part(part))])
 
 

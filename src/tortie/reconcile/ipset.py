@@ -165,7 +165,14 @@ def _add_all(name: str, entries: Iterable[SetEntry]) -> Iterator[SetCommand]:
 
 def _in_order(entries: Iterable[SetEntry]) -> list[SetEntry]:
     """Sorted, so that a plan is the same text each time."""
-    return sorted(entries, key=lambda entry: [_key(part) for part in entry.parts])
+    return sorted(entries, key=_entry_key)
+
+
+def _entry_key(entry: SetEntry) -> tuple[object, ...]:
+    """Comparable with that of any entry of the same set."""
+    if len(entry.parts) == 1:
+        return _key(entry.parts[0])
+    return tuple([_key(part) for part in entry.parts])
 
 
 def _key(part: Part) -> tuple[object, ...]:
