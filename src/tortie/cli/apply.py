@@ -35,8 +35,8 @@ _HELP = f"""Bring this node's iptables rules and ip sets to what resources mean 
 
 Only what differs is written, in an order in which the node is at no moment more open than before or after. Rules, chains
 and sets of others are not touched. What real Felix 3.7 programmed is taken over as it is; what older ones left is removed.
-Nothing is changed when a resource is not valid, when somebody would be locked out (ssh, BGP, etcd), or when no resource
-names the node; --force overrides the last two. Needs root.
+Nothing is changed when a resource is not valid, when somebody would be locked out (ssh, BGP, etcd), when no resource names
+the node, or when the datastore says that it is not ready; --force overrides all but the first. Needs root.
 
 {RESOURCES_HELP}
 
@@ -85,7 +85,7 @@ def datastore_command() -> click.Command | None:
 
 @click.command(cls=ApplyCommand, help=_HELP)
 @resource_options("resources", "node", "backend", "felix_exact", "keep_going", "json")
-@click.option("--force", is_flag=True, help="Also when that locks somebody out, or no resource names the node.")
+@click.option("--force", is_flag=True, help="Also when that locks somebody out, or the node's name is unknown.")
 @click.option("--dry-run", is_flag=True, help="As `tortie plan`: say what would change, and change nothing.")
 @click.pass_context
 def apply(
@@ -172,6 +172,7 @@ def check_allowed(job: Job, ssh: str) -> None:
     """Raises `InvalidInput` for what only --force does."""
     from tortie.cli.change import find_changes
     from tortie.cli.consequence import Change
+    from tortie.cli.desired import NOT_READY
     from tortie.cli.plan_report import lock_outs, may_lock_out
     from tortie.cli.rendered_document import owners_of
     from tortie.cli.snapshot_file import read_live_snapshot
@@ -183,6 +184,8 @@ def check_allowed(job: Job, ssh: str) -> None:
             f"no resource names the node {desired.node}, and without endpoints all its workloads would be closed",
             remedy="say the name with --node, or --force",
         )
+    if not desired.cluster.ready:
+        raise InvalidInput(f"{NOT_READY}; nothing was changed", remedy="set datastoreReady, or --force")
     if not may_lock_out(desired.rendering):
         return
     changes = find_changes(desired.rendering, job.held, owners_of(desired))

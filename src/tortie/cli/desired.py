@@ -31,6 +31,8 @@ from tortie.render.state import NodeState
 Calculate: TypeAlias = Callable[[v1.Cluster, str, Mapping[str, str]], NodeView]
 """How a cluster becomes a node's view."""
 
+NOT_READY = "ClusterInformation(default) says that the datastore is not ready: Felix would program nothing until it is"
+
 
 @dataclass(frozen=True, slots=True)
 class Desired:
@@ -90,7 +92,8 @@ def find_desired(
     state = replace(told.state, endpoint_marks=usable_marks(told.state.endpoint_marks, config))
     rendering = render_node(view, state, config)
     told_conflicts = (str(conflict.problem) for conflict in conflicts)
-    remarks = (*told.remarks, *told_conflicts, *unnamed, *closed.remarks, *warnings, *rendering.remarks)
+    unready = () if cluster.ready else (NOT_READY,)
+    remarks = (*told.remarks, *told_conflicts, *unnamed, *unready, *closed.remarks, *warnings, *rendering.remarks)
     return Desired(node, cluster, view, state, config, rendering, remarks, named)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,7 +44,22 @@ Examples:
 """
 
 
-@click.command(help=_HELP)
+class PlanCommand(click.Command):
+    """Ends with 1 for words that make no sense too, when the exit code is to say whether there are changes."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
+        """The context of a call; `args` are taken apart by it."""
+        detailed = "--detailed-exitcode" in args
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            if not detailed:
+                raise
+            click.echo(f"tortie: {error.format_message()} (see tortie plan --help)", err=True)
+            raise click.exceptions.Exit(EXIT_ERROR) from None
+
+
+@click.command(cls=PlanCommand, help=_HELP)
 @resource_options("resources", "node", "snapshot", "backend", "felix_exact", "keep_going", "json", "color")
 @click.option("--summary", is_flag=True, help="Leave out chains and rules.")
 @click.option("--detailed-exitcode", is_flag=True, help="Say by the exit code whether there is something to do.")

@@ -29,6 +29,7 @@ _MASKED_TYPES = frozenset({"bitmap:ip", "hash:ip", "hash:ip,port"})
 _FLAG_OPTIONS = frozenset({"comment", "counters", "forceadd", "skbinfo"})
 _REMEDY = "give what `ipset save` or `ipset list` prints"
 _CREATE = re.compile(r"create (?P<name>.+?) (?P<type>(?:bitmap|hash|list|[a-z]+):\S+)(?P<options>(?: .*)?)")
+_NO_EXTENSIONS = (None,) * 7
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,16}")
 
 
@@ -56,12 +57,16 @@ def format_ipset_save(sets: Mapping[str, IPSet]) -> str:
 def format_ipset_entry(entry: SetEntry) -> str:
     """What follows `add NAME `: `10.0.0.0/8 timeout 30 nomatch`."""
     element = format_element(entry.parts)
-    if (
-        entry.timeout_s is entry.packets is entry.bytes is entry.comment is None
-        and entry.skb_mark is entry.skb_prio is entry.skb_queue is None
-        and not entry.nomatch
-        and type(entry.parts[-1]) is not IfacePart
-    ):
+    extensions = (
+        entry.timeout_s,
+        entry.packets,
+        entry.bytes,
+        entry.comment,
+        entry.skb_mark,
+        entry.skb_prio,
+        entry.skb_queue,
+    )
+    if extensions == _NO_EXTENSIONS and not entry.nomatch and type(entry.parts[-1]) is not IfacePart:
         return element
     words = [element]
     if entry.timeout_s is not None:

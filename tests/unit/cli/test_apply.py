@@ -15,7 +15,7 @@ from tortie.cli.programming import CALICO
 from tortie.cli.resource_files import load_resources
 from tortie.kernel.refusal import KernelRefused
 from tortie.kernel.run import Ran
-from tortie.model.read import Resources
+from tortie.model.read import Resources, parse_resources
 from tortie.net.address import IPFamily, parse_address
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import Backend
@@ -93,6 +93,22 @@ def test_without_tools_that_is_told() -> None:
 def test_a_name_that_no_resource_knows_is_refused() -> None:
     with pytest.raises(InvalidInput, match="no resource names the node other"):
         check_allowed(job(Node(), "other"), "")
+
+
+def test_before_the_datastore_is_ready_nothing_is_programmed() -> None:
+    text = """
+apiVersion: projectcalico.org/v3
+kind: ClusterInformation
+metadata: {name: default}
+spec: {datastoreReady: false}
+---
+apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: node-1}
+"""
+    made = job(Node(), "node-1", resources=parse_resources([("x", text)]))
+    with pytest.raises(InvalidInput, match="not ready"):
+        check_allowed(made, "")
 
 
 def test_where_nothing_changes_nobody_is_asked_for() -> None:

@@ -68,3 +68,15 @@ def test_told_to_keep_going_what_is_closed_is_told(changed: Path) -> None:
     assert done.exit_code == 0
     assert "policies.yaml:17: NetworkPolicy(shop/knp.default.web)" in done.stderr
     assert "Remark: closed: policy shop/knp.default.web denies whatever it is asked" in done.stdout
+
+
+def test_words_that_make_no_sense_are_an_error_and_no_change(changed: Path) -> None:
+    told = plan(changed, "--detailed-exitcode", "--nonsense")
+    assert (told.exit_code, plan(changed, "--nonsense").exit_code) == (1, 2)
+    assert "No such option" in told.stderr
+
+
+def test_a_datastore_that_is_not_ready_is_remarked(changed: Path) -> None:
+    path = changed / "cluster.yaml"
+    path.write_text(path.read_text().replace("datastoreReady: true", "datastoreReady: false"))
+    assert "Remark: ClusterInformation(default) says that the datastore is not ready" in plan(changed, "--summary").stdout
