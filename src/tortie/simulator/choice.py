@@ -91,16 +91,26 @@ def explore(
     run: Callable[[Chooser], T], assume: Mapping[str, str] | None = None, most: int = MOST_OUTCOMES
 ) -> tuple[tuple[T, ...], bool]:
     """Runs a walk for every combination of choices it meets; the flag says that `most` cut the list short."""
-    results: list[T] = []
-    pending: list[tuple[int, ...]] = [()]
+    chooser = Chooser((), assume)
+    results = [run(chooser)]
+    if not chooser.open_points:
+        return tuple(results), False
+    pending = _others(chooser, 0)
     while pending:
         if len(results) == most:
             return tuple(results), True
         script = pending.pop()
         chooser = Chooser(script, assume)
         results.append(run(chooser))
-        points = chooser.open_points
-        for position in range(len(points) - 1, len(script) - 1, -1):
-            before = tuple(number for number, _ in points[:position])
-            pending.extend((*before, other) for other in range(points[position][1] - 1, 0, -1))
+        pending += _others(chooser, len(script))
     return tuple(results), False
+
+
+def _others(chooser: Chooser, known: int) -> list[tuple[int, ...]]:
+    """Scripts for the options that a walk did not take, where it was not told to; the next one to follow comes last."""
+    points = chooser.open_points
+    found: list[tuple[int, ...]] = []
+    for position in range(len(points) - 1, known - 1, -1):
+        before = tuple(number for number, _ in points[:position])
+        found.extend((*before, other) for other in range(points[position][1] - 1, 0, -1))
+    return found
