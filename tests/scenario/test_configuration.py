@@ -51,6 +51,18 @@ def test_a_change_takes_effect_at_once_and_is_told(tmp_path: Path) -> None:
     assert world.ended is None
 
 
+def test_an_interval_that_was_never_begins_when_it_is_set(tmp_path: Path) -> None:
+    world = world_with(tmp_path).sync(PROFILE, WEB, configuration("ipsetsRefreshInterval: 0s")).wait(200)
+    world.tools.tables.kernel.ipset("del cali40this-host 10.20.0.1")
+    world.tell(*resources(configuration("ipsetsRefreshInterval: 5s"))).wait(0.01)
+    world.tools.tables.kernel.ipset("add cali40this-host 10.9.9.9")
+    world.wait(20)
+    held = {str(entry.parts[0]) for entry in world.tools.tables.kernel.ip_sets["cali40this-host"].entries}
+    assert "10.20.0.1/32" in held and "10.9.9.9/32" not in held
+    passes = len(world.passes)
+    assert len(world.wait(60).passes) - passes >= 10
+
+
 def test_a_parameter_that_needs_a_restart_says_so_and_gets_one(tmp_path: Path) -> None:
     world = world_with(tmp_path).sync(PROFILE, WEB, configuration("healthPort: 9099"))
     world.tell(*resources(configuration("healthPort: 9098")))

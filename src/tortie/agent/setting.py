@@ -39,7 +39,7 @@ _SPELLINGS = {
     for name in (
         *(name for name, _ in FELIX_PARAMETERS.values()),
         "FelixHostname", "DatastoreType", "ClusterGUID", "ClusterType", "CalicoVersion", "IpInIpTunnelAddr",
-        "IPv4VXLANTunnelAddr",
+        "IPv4VXLANTunnelAddr", "EtcdAddr", "EtcdScheme", "EtcdKeyFile", "EtcdCertFile", "EtcdCaFile", "EtcdEndpoints",
     )
 }  # fmt: skip
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

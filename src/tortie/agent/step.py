@@ -146,7 +146,10 @@ def _without(state: Agent, ended: list[Unreadable]) -> Agent:
 def _reconfigured(state: Agent, key: Key, resource: Resource | None, commands: list[Command]) -> Step:
     others = {known: one for known, one in state.configuring.items() if known != key}
     told = others if resource is None else {**others, key: resource}
+    before = state.settings
     state, more = configured(replace(state, configuring=told))
+    if state.programmed and state.settings != before:
+        more = [*more, *refresh_timers(state)]
     for command in more:
         if isinstance(command, Quit):
             state, ending = _end(state, command.code, command.why)

@@ -53,6 +53,11 @@ def test_environment_wins_over_file_and_both_over_the_datastore() -> None:
     assert effective_parameters({"LogPrefix": "store", "VXLANMTU": "1400"}, local) == local | {"VXLANMTU": "1400"}
 
 
+def test_where_etcd_is_may_be_said_in_any_case_too() -> None:
+    given = environment_parameters({"FELIX_ETCDENDPOINTS": "http://e:1", "FELIX_DATASTORETYPE": "etcdv3"})
+    assert local_parameters({}, given) == {"EtcdEndpoints": "http://e:1", "DatastoreType": "etcdv3"}
+
+
 def test_an_empty_value_is_none_given() -> None:
     assert effective_parameters({"LogPrefix": "store"}, local_parameters({"LogPrefix": ""}, {})) == {"LogPrefix": "store"}
 
