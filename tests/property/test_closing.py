@@ -116,6 +116,9 @@ def spoilt(whole: Document, how: str) -> Document:
                 rule["protcol"] = "TCP"
     elif how == "kind":
         broken["kind"] += "s"
+    elif how == "value":
+        field = {"WorkloadEndpoint": "ports", "HostEndpoint": "profiles", "GlobalNetworkSet": "nets"}
+        spec[field.get(whole["kind"], "ingress")] = 7
     elif how == "selector":
         spec["selector" if "selector" in spec else "nods"] = "a =="
     else:
@@ -161,7 +164,7 @@ def opened(whole: list[Document], broken: list[Document]) -> list[tuple[Packet, 
 @given(cluster=clusters(), data=st.data())
 def test_nothing_is_opened_by_a_resource_that_cannot_be_read(cluster: list[Document], data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(cluster) - 1), label="which")
-    how = data.draw(st.sampled_from(("field", "rule", "kind", "selector")), label="how")
+    how = data.draw(st.sampled_from(("field", "rule", "kind", "selector", "value")), label="how")
     broken = [*cluster[:place], spoilt(cluster[place], how), *cluster[place + 1 :]]
     assert opened(cluster, broken) == []
 

@@ -17,8 +17,9 @@ from tortie.cli.node_state import ToldState
 from tortie.model import v1
 from tortie.model.closing import Loss, close, loss_of_resource, without, without_refused
 from tortie.model.endpoint import HostEndpoint, WorkloadEndpoint
+from tortie.model.felix_configuration import FelixConfiguration
 from tortie.model.node import Node
-from tortie.model.parameter import felix_parameters
+from tortie.model.parameter import CLUSTER_NAME, NODE_PREFIX, felix_parameters
 from tortie.model.read import Resources, key_of
 from tortie.model.resource_conversion import resources_to_v1
 from tortie.model.workload_name import parse_workload_name
@@ -89,8 +90,11 @@ def find_desired(
     closed = close(resources_to_v1(resources, felix_exact=felix_exact), losses, node)
     cluster = closed.cluster
     view = (calculate or _calculate)(cluster, node, parameters)
-    state = replace(told.state, endpoint_marks=usable_marks(told.state.endpoint_marks, config))
-    rendering = render_node(view, state, config)
+    try:
+        state = replace(told.state, endpoint_marks=usable_marks(told.state.endpoint_marks, config))
+        rendering = render_node(view, state, config)
+    except InvalidInput as error:
+        raise _placed(error, resources, node) from None
     told_conflicts = (str(conflict.problem) for conflict in conflicts)
     unready = () if cluster.ready else (NOT_READY,)
     remarks = (*told.remarks, *told_conflicts, *unnamed, *unready, *closed.remarks, *warnings, *rendering.remarks)
@@ -98,8 +102,24 @@ def find_desired(
 
 
 def wanted_config(resources: Resources, node: str, *, felix_exact: bool = False) -> tuple[RenderConfig, tuple[str, ...]]:
-    """The configuration that resources have for a node, and warnings about values that were replaced."""
-    return parse_config(felix_parameters(resources, node), felix_exact=felix_exact)
+    """The configuration that resources have for a node, and warnings about values that were replaced.
+
+    Raises `InvalidInput` for what Felix would not start with.
+    """
+    try:
+        return parse_config(felix_parameters(resources, node), felix_exact=felix_exact)
+    except InvalidInput as error:
+        raise _placed(error, resources, node) from None
+
+
+def _placed(error: InvalidInput, resources: Resources, node: str) -> InvalidInput:
+    """A problem with a setting, at the resource that most likely sets it: the node's own, else that of all nodes."""
+    for name in (NODE_PREFIX + node, CLUSTER_NAME):
+        settings = resources.get(FelixConfiguration, name)
+        origin = None if settings is None else resources.origin(settings)
+        if origin is not None:
+            return error.at(source=origin.source, line=origin.line)
+    return error
 
 
 def _calculate(cluster: v1.Cluster, node: str, parameters: Mapping[str, str]) -> NodeView:

@@ -83,6 +83,26 @@ spec: {ipv6Support: false}
     assert any("VXLANPort" in remark for remark in made.remarks)
 
 
+SETTINGS = {
+    "a mask with too few bits": ("iptablesMarkMask: 0x30000", "at least 5 bits|bits"),
+    "an annotation that Felix would not start with": ("", "InterfacePrefix"),
+}
+
+
+@pytest.mark.parametrize(("spec", "message"), SETTINGS.values(), ids=SETTINGS)
+def test_settings_that_nothing_can_be_rendered_with_are_refused_at_their_place(spec: str, message: str) -> None:
+    annotations = "" if spec else ", annotations: {config.projectcalico.org/InterfacePrefix: '!'}"
+    text = f"""
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {{name: default{annotations}}}
+spec: {{{spec}}}
+"""
+    with pytest.raises(InvalidInput, match=message) as refusal:
+        desired(text)
+    assert (refusal.value.source, refusal.value.line) == ("x.yaml", 2)
+
+
 # --- two endpoints with one interface ----------------------------------------------------------------------------
 
 TWO = {
