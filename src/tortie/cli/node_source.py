@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +12,9 @@ from typing import BinaryIO
 from tortie.net.error import InvalidInput
 from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.trace import Walk
+
+SLOW_BYTES = 10_000_000
+"""From here on reading takes seconds."""
 
 
 def load_node_snapshot(path: str | None, *, conntrack: str | None = None) -> Snapshot:
@@ -21,12 +26,36 @@ def load_node_snapshot(path: str | None, *, conntrack: str | None = None) -> Sna
     else:
         from tortie.cli.snapshot_file import load_snapshot
 
-        snapshot = load_snapshot(path)
+        with _waiting(path):
+            snapshot = load_snapshot(path)
     if conntrack is None:
         return snapshot
     from tortie.codec.conntrack import parse_conntrack
 
     return replace(snapshot, connections=parse_conntrack(read_text(conntrack), source=source_name(conntrack)))
+
+
+@contextmanager
+def _waiting(path: str) -> Iterator[None]:
+    """A sign of life on stderr while much is read, where that is a terminal; gone when done."""
+    size = snapshot_size(path)
+    if size < SLOW_BYTES or sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"reading {source_name(path)}, {size / 1e6:.0f} MB"):
+        yield
+
+
+def snapshot_size(path: str) -> int:
+    """Bytes of a snapshot: of the file, or of all files in the directory; 0 where that is not known."""
+    given = Path(path)
+    try:
+        files = list(given.iterdir()) if given.is_dir() else [given]
+        return sum(file.stat().st_size for file in files if file.is_file())
+    except OSError:
+        return 0
 
 
 def snapshot_notes(snapshot: Snapshot) -> tuple[str, ...]:
@@ -36,8 +65,6 @@ def snapshot_notes(snapshot: Snapshot) -> tuple[str, ...]:
 
 def tell_snapshot_notes(snapshot: Snapshot) -> None:
     """Writes the notes to stderr, for commands whose output tells of many packets."""
-    import sys
-
     for note in snapshot_notes(snapshot):
         sys.stderr.write(f"tortie: {note}\n")
 
@@ -59,8 +86,6 @@ def source_name(path: str) -> str:
 
 def open_stdin() -> BinaryIO:
     """The bytes of stdin; raises `InvalidInput` when there is none."""
-    import sys
-
     if sys.stdin is None:
         raise InvalidInput("stdin is closed", remedy="give a file")
     return sys.stdin.buffer

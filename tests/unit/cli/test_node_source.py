@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests import trace_values
-from tortie.cli.node_source import check_assumptions, parse_assumptions, read_bytes, read_text
+from tortie.cli.node_source import (
+    SLOW_BYTES,
+    check_assumptions,
+    load_node_snapshot,
+    parse_assumptions,
+    read_bytes,
+    read_text,
+    snapshot_size,
+)
 from tortie.net.error import InvalidInput
 from tortie.simulator.trace import Walk
 
@@ -75,3 +83,30 @@ def test_a_closed_stdin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(InvalidInput, match="stdin is closed"):
         read_bytes("-")
+
+
+def test_the_size_of_a_snapshot_is_that_of_all_its_files(tmp_path: Path) -> None:
+    (tmp_path / "iptables-save").write_text("x" * 100)
+    (tmp_path / "ipset-save").write_text("x" * 10)
+    assert snapshot_size(str(tmp_path)) == 110
+    assert snapshot_size(str(tmp_path / "ipset-save")) == 10
+    assert snapshot_size(str(tmp_path / "nothing")) == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "terminal", "told"), [(SLOW_BYTES, True, True), (10, True, False), (SLOW_BYTES, False, False)]
+)
+def test_a_long_read_shows_a_sign_of_life_on_a_terminal(
+    size: int,
+    terminal: bool,
+    told: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "iptables-save"
+    path.write_text("*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n# " + "x" * size + "\n")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    assert load_node_snapshot(str(path)).rulesets
+    assert ("reading" in capsys.readouterr().err) is told
