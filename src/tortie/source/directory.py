@@ -44,6 +44,8 @@ RESTLESS_S = 5.0
 """A file that is never left alone is read as it is after this."""
 LOOK_S = 30.0
 """The directory is looked through this often, also when nothing is said to have changed."""
+DEAF_LOOK_S = 2.0
+"""And this often when the kernel does not say it: no watches left, a link that leads outside, a foreign file system."""
 LARGEST_FILE = 512 << 20
 
 
@@ -95,6 +97,7 @@ class DirectorySource:
         self._woken = asyncio.Event()
         self._unreadable: dict[str, str] = {}
         self._identity: tuple[int, int] | None = None
+        self._look_s = LOOK_S
 
     async def close(self) -> None:
         """Ends the watch; `events` is not to be read on."""
@@ -102,14 +105,15 @@ class DirectorySource:
 
     async def events(self) -> AsyncIterator[SourceEvent]:
         """Everything there is, `InSync`, then changes, for ever. To be read by one reader."""
+        pause = 0.0
         while True:
             try:
                 # The watch stands before the first look, so that nothing falls between the two.
-                if self._watch is None or not self._watch.stands():
-                    self._end_watch()
-                    self._watch = self._open_watch(self._root, self._woken.set)
+                self._keep_watch()
+                rung = self._woken.is_set()
                 self._woken.clear()
                 tree = self._scan()
+                self._judge_watch(tree, rung=rung, regular=pause == self._look_s)
             except OSError as error:
                 self._end_watch()
                 for event in self._link.lost(f"{self._root}: {error.strerror or error}"):
@@ -132,6 +136,23 @@ class DirectorySource:
         self._identity = tree.identity
         return tree
 
+    def _keep_watch(self) -> None:
+        """Watches the directory that is there now; raises `OSError` when there is none."""
+        if self._watch is not None and self._watch.stands():
+            return
+        self._end_watch()
+        try:
+            self._watch = self._open_watch(self._root, self._woken.set)
+        except RuntimeError:
+            self._look_s = DEAF_LOOK_S  # No more watches can be had: the library's own error.
+
+    def _judge_watch(self, tree: Tree, *, rung: bool, regular: bool) -> None:
+        """Looks more often from when a regular look finds what nobody said, until something is said again."""
+        if rung:
+            self._look_s = LOOK_S
+        elif regular and {path: file.seen for path, file in self._files.items()} != tree.files:
+            self._look_s = DEAF_LOOK_S
+
     def _end_watch(self) -> None:
         watch, self._watch = self._watch, None
         if watch is not None:
@@ -151,7 +172,7 @@ class DirectorySource:
 
     async def _look(self, tree: Tree) -> float:
         """Brings the ledger to what can be believed; how long until there may be more, in seconds."""
-        pauses = [LOOK_S]
+        pauses = [self._look_s]
         for index, path in enumerate(sorted(tree.files, key=self._order)):
             pauses.append(self._look_at(path, tree.files[path]))
             if index % 64 == 0:

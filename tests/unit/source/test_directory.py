@@ -14,7 +14,7 @@ from tests.hearing import Hearer
 from tortie.model.event import Changed, InSync, Lost, Mended, Refused, Regained, Removed
 from tortie.model.network_set import GlobalNetworkSet
 from tortie.model.read import Key
-from tortie.source.directory import LOOK_S, PATIENCE_S, QUIET_S, RESTLESS_S, Clock, DirectorySource
+from tortie.source.directory import DEAF_LOOK_S, LOOK_S, PATIENCE_S, QUIET_S, RESTLESS_S, Clock, DirectorySource
 from tortie.source.inotify import Watch
 from tortie.source.link import BackOff
 
@@ -430,6 +430,40 @@ def test_what_no_watch_says_is_found_by_looking(root: Path) -> None:
         assert len(folder.heard.resources) == 2
 
     play(root, script, one=text_of("a"))
+
+
+def test_when_the_kernel_says_nothing_one_looks_more_often_until_it_does(root: Path) -> None:
+    async def script(folder: Folder) -> None:
+        folder.put("two.yaml", text_of("b"), age_s=60)
+        await folder.clock.advance(LOOK_S)
+        assert folder.clock.waits_s == [pytest.approx(DEAF_LOOK_S)]
+        folder.put("three.yaml", text_of("c"), age_s=60)
+        await folder.clock.advance(DEAF_LOOK_S)
+        assert len(folder.heard.resources) == 3
+        folder.put("four.yaml", text_of("d"), age_s=60)
+        await folder.ring()
+        assert folder.clock.waits_s == [pytest.approx(LOOK_S)]
+
+    play(root, script, one=text_of("a"))
+
+
+def test_without_a_watch_one_looks_often(root: Path) -> None:
+    async def run() -> None:
+        folder = Folder(root)
+        folder.put("one.yaml", text_of("a"), age_s=60)
+
+        def none_left(root: str, notify: Callable[[], None]) -> Watch:
+            raise RuntimeError("too many open files")
+
+        folder.heard.source._open_watch = none_left  # type: ignore[attr-defined]
+        async with folder.heard:
+            await folder.clock.turn()
+            assert folder.heard.in_sync
+            folder.put("two.yaml", text_of("b"), age_s=60)
+            await folder.clock.advance(DEAF_LOOK_S)
+            assert len(folder.heard.resources) == 2
+
+    asyncio.run(run())
 
 
 def test_when_nothing_changes_only_the_next_look_is_waited_for(root: Path) -> None:

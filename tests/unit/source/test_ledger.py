@@ -155,6 +155,15 @@ class TestSeveralPlaces:
         ledger.put("q", Place((bad("a"),)))
         assert told(ledger) == ["no a", "q a: bad"]
 
+    def test_a_place_that_says_very_much(self) -> None:
+        """Told in the time that it takes to say it, not in its square."""
+        ledger = Ledger()
+        many = tuple(good(f"set-{index}") for index in range(10_000))
+        ledger.put("p", Place(many))
+        assert len(ledger.changes()) == 10_000
+        ledger.put("p", Place((*many[:-1], good("set-0", where="f:9"))))
+        assert told(ledger) == ["p -: GlobalNetworkSet(set-0): already defined at f:1", "no set-9999"]
+
     def test_replacing_all_tells_the_difference(self) -> None:
         ledger = Ledger()
         for name in ("x/1", "x/2", "y/1"):
