@@ -32,6 +32,9 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "netfilter/snapshot": "tests/unit/codec/test_snapshot.py: values only",
     "netfilter/target": "tests/unit/codec/test_rule.py: values only",
     "reconcile/step": "tests/unit/reconcile/test_text.py: values only",
+    "source/calico_client": "tests/contract/test_etcd_store.py: over real etcd",
+    "source/etcd_ipam": "tests/contract/test_etcd_ipam.py: over real etcd",
+    "source/etcd_store": "tests/contract/test_etcd_store.py: over real etcd",
     "source/failure": "tests/unit/source/test_etcd_client.py: values only",
     "selector/tree": "tests/unit/selector/test_parse.py: values only",
     "reconcile/wanted": "tests/unit/reconcile/test_plan.py: values only",
@@ -52,6 +55,7 @@ COMPLETE = (
     "reference",
     "render",
     "selector",
+    "source",
 )
 """Packages in which every module has its test file; a package joins when it has them all, and never leaves."""
 
