@@ -82,6 +82,7 @@ class Programmer:
         if network is not None:
             plan = network.plan
             failed += self._network.carry_out((*plan.leaving, *plan.forgetting, *plan.arriving))
+            failed = self._still_meant(failed, network)
             if network.problem is None:
                 self._routed = network.desired.routed
         report = Report(order.parts, rules, shape=None if rendering is None else _shape(view, rendering))
@@ -128,6 +129,16 @@ class Programmer:
         self._marks = rendering.endpoint_marks
         self._last = (view, order, rendering)
         return rendering
+
+    def _still_meant(self, failed: list[FailedStep], network: _NetworkPass) -> list[FailedStep]:
+        """Failures without those about interfaces that went away, or down, meanwhile: nothing is wrong with that."""
+        if not failed:
+            return failed
+        try:
+            held = self._network.read(network.desired.wanted)
+        except (CannotRead, InvalidInput):
+            return failed
+        return [one for one in failed if (device := _device(one.step)) is None or held.is_up(device)]
 
     def _plan_network(self, order: Program, view: NodeView) -> _NetworkPass:
         desired = desired_network(view, order.config, order.settings, order.interfaces, order.new_interfaces)

@@ -127,6 +127,20 @@ def test_what_fails_is_told_with_its_endpoint_and_the_rest_goes_on(failing: type
     assert "rules" in node.asked
 
 
+def test_an_interface_that_goes_away_meanwhile_is_no_failure() -> None:
+    node = Node(failing=AddRoute)
+    carry_out = node.carry_out
+
+    def going(steps: Sequence[NetworkStep]) -> list[Failed]:
+        failed = carry_out(steps)
+        if failed:
+            node.links = {}
+        return failed
+
+    node.carry_out = going  # type: ignore[method-assign]
+    assert programmer(node).run(order(), VIEW).problems == ()
+
+
 def test_rules_are_programmed_although_the_network_cannot_be_read() -> None:
     node = Node(unreadable=True)
     report = programmer(node).run(order(), VIEW)
