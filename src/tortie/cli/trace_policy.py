@@ -14,6 +14,7 @@ from tortie.cli.node_state import ToldState, endpoint_marks, features_of_rules, 
 from tortie.cli.resource_option import read_resources
 from tortie.cli.terminal import Line, Style
 from tortie.explain.basis import Basis
+from tortie.explain.cause import CauseKind
 from tortie.explain.document import origin_document, policy_document
 from tortie.explain.explanation import Explanation, explain
 from tortie.explain.origin import ChainOrigin, Origins, Owner, RuleOrigin
@@ -143,11 +144,12 @@ def policy_lines(policy: Policy) -> Iterator[Line]:
         return
     which = {"answer": "of the answer: ", "next": "of the next packet: "}.get(explanation.which, "")
     yield Line()
-    yield _labelled("policy ", which + verdict.text)
+    meant = "" if not explanation.differences or verdict.kind is CauseKind.NOT_RENDERED else "as these resources mean it, "
+    yield _labelled("policy ", f"{which}{meant}{verdict.text}")
     for owner in verdict.asked:
         yield from _owner_lines(owner)
     if explanation.passes_as_meant:
-        yield _labelled("change ", "none is needed: with rules as these resources mean them it gets through")
+        yield _labelled("change ", "none of the resources is needed: program the node with them")
         return
     yield from _solution_lines(explanation)
 

@@ -53,7 +53,7 @@ from tortie.selector.tree import Selector
 _FROM_KUBERNETES = (NAMESPACE_PROFILE_PREFIX, SERVICE_ACCOUNT_PROFILE_PREFIX)
 _CLOSES = "with its first policy in this direction the endpoint is closed to everything else in it"
 _CLOSES_ALL = "the endpoint has no label of its own, so the policy closes everything in its namespace to all else"
-_COUNTS = "the label counts for every other rule and policy that asks for it too"
+_COUNTS = "the label counts wherever else it is asked for"
 
 
 def candidates(situation: Situation) -> Iterator[Change]:

@@ -10,10 +10,10 @@ else can be changed by them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tortie.explain.basis import Basis
-from tortie.explain.cause import POLICY_HELPS, allowances
+from tortie.explain.cause import POLICY_HELPS, CauseKind, allowances
 from tortie.explain.change import Situation
 from tortie.explain.origin import ChainOrigin, Origins, RuleOrigin, Stage
 from tortie.explain.party import Parties
@@ -87,7 +87,7 @@ def explain(basis: Basis, snapshot: Snapshot, question: Question, answer: Answer
     situation = situation_of(meant, basis)
     if situation is None:
         told = situation_of(answer, basis)
-        verdict = None if told is None else told.verdict
+        verdict = None if told is None else _dropped_against_resources(told.verdict, passes=meant.passes)
         passes = meant.passes
         return Explanation(basis.node, differences, ends, allowed, verdict, _which(answer), passes_as_meant=passes)
     found = _solutions(world, question, situation)
@@ -96,6 +96,13 @@ def explain(basis: Basis, snapshot: Snapshot, question: Question, answer: Answer
     return Explanation(
         basis.node, differences, ends, allowed, verdict, which, found.solutions, found.exhausted, found.beyond
     )
+
+
+def _dropped_against_resources(verdict: PolicyVerdict, *, passes: bool) -> PolicyVerdict:
+    """For a packet that the node drops and would not drop if it had the rules of these resources."""
+    does = "would let it through" if passes else "would not certainly drop it"
+    text = f"the node drops it, and rules as these resources mean them {does}"
+    return replace(verdict, kind=CauseKind.NOT_RENDERED, text=text, asked=(), denied_by=None)
 
 
 def _solutions(world: World, question: Question, situation: Situation) -> Found:

@@ -27,7 +27,7 @@ _SOME_VALUE = "true"
 
 def smallest_edit(tree: Selector, own: Mapping[str, str], inherited: Mapping[str, str]) -> Edit | None:
     """The fewest labels to change so that a selector selects; None when no change of own labels does it."""
-    for edit in _ways(tree, True):
+    for edit in _ways(tree, True, {**inherited, **own}):
         after = apply_edit(own, edit)
         if _is_possible(edit) and after is not None and selects(tree, {**inherited, **after}):
             return edit
@@ -55,38 +55,37 @@ def _is_possible(edit: Edit) -> bool:
     return bool(edit) and not any(label.startswith(_GIVEN) for label, _ in edit) and label_problem(given) is None
 
 
-def _ways(tree: Selector, want: bool) -> list[Edit]:
-    """Ways to make a tree hold, or not hold, smallest first; some may turn out to be none for given labels."""
+def _ways(tree: Selector, want: bool, labels: Mapping[str, str]) -> list[Edit]:
+    """Ways to make a tree hold, or not hold, smallest first; a part that is as it should be already is left alone."""
+    if selects(tree, labels) is want:
+        return [()]
     match tree:
         case All():
-            return [()] if want else []
+            return []
         case Has(label):
-            return [(), ((label, _SOME_VALUE),)] if want else [(), ((label, None),)]
+            return [((label, _SOME_VALUE if want else None),)]
         case Compare(label, relation, value):
-            holds = want is not (relation is Relation.UNEQUAL)
-            return [(), ((label, value),)] if holds else [(), ((label, None),)]
+            return [((label, value if want is not (relation is Relation.UNEQUAL) else None),)]
         case Member(label, values, negated):
-            if want is not negated:
-                return [(), *(((label, value),) for value in sorted(values))]
-            return [(), ((label, None),)]
+            return [((label, value),) for value in sorted(values)] if want is not negated else [((label, None),)]
         case Not(operand):
-            return _ways(operand, not want)
+            return _ways(operand, not want, labels)
         case And(operands):
-            return _all_of(operands, True) if want else _any_of(operands, False)
+            return _all_of(operands, True, labels) if want else _any_of(operands, False, labels)
         case Or(operands):
-            return _any_of(operands, True) if want else _all_of(operands, False)
+            return _any_of(operands, True, labels) if want else _all_of(operands, False, labels)
         case _:
             assert_never(tree)
 
 
-def _any_of(operands: Iterable[Selector], want: bool) -> list[Edit]:
-    return _smallest(way for operand in operands for way in _ways(operand, want))
+def _any_of(operands: Iterable[Selector], want: bool, labels: Mapping[str, str]) -> list[Edit]:
+    return _smallest(way for operand in operands for way in _ways(operand, want, labels))
 
 
-def _all_of(operands: Iterable[Selector], want: bool) -> list[Edit]:
+def _all_of(operands: Iterable[Selector], want: bool, labels: Mapping[str, str]) -> list[Edit]:
     found: list[Edit] = [()]
     for operand in operands:
-        joined = (_join(one, other) for one, other in product(found, _ways(operand, want)))
+        joined = (_join(one, other) for one, other in product(found, _ways(operand, want, labels)))
         found = _smallest(edit for edit in joined if edit is not None)
     return found
 

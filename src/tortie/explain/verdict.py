@@ -175,7 +175,9 @@ def _said(
     said = []
     for number, (rule, made) in enumerate(zip(rules, enforced, strict=True), 1):
         missed = misses(made, packet, parties)
-        why = tuple(describe_miss(miss, packet, parties) for miss in missed)
+        plain = any(miss.asked in (Asked.PROTOCOL, Asked.FAMILY) for miss in missed)
+        told = (miss for miss in missed if not (plain and miss.asked is Asked.ICMP))
+        why = tuple(describe_miss(miss, packet, parties) for miss in told)
         said.append(RuleSaid(number, rule, made, missed, why))
     return tuple(said)
 
@@ -262,7 +264,7 @@ _OTHER = {
     CauseKind.UNKNOWN_ENDPOINT: "no endpoint is known behind this interface, and Calico drops what it does not know:"
     " no policy can allow it",
     CauseKind.TO_HOST: "DefaultEndpointToHostAction drops what workloads send to their host after their own policy let it"
-    " out: no policy can allow it, only the node's configuration",
+    " out: no policy can allow it, only FelixConfiguration",
     CauseKind.NO_CONNECTION: "it belongs to no connection that is known and cannot begin one: no policy can allow it",
     CauseKind.UNTRACKED_ANSWER: "untracked policy let the first packet through, so connection tracking does not know its"
     " answer; untracked policy has to allow that too",

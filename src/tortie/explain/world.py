@@ -62,8 +62,8 @@ def ask(question: Question, node: Node) -> Answer:
     """Walks the packet, and the conversation, through a node."""
     session = node.session(clock_s=question.clock_s)
     if question.one:
-        return Answer(walk(node, question.arrival, session, assume=question.assume))
-    flow = walk_flow(node, question.arrival, session, assume=question.assume)
+        return Answer(walk(node, question.arrival, session, assume=question.assume, keep_misses=False))
+    flow = walk_flow(node, question.arrival, session, assume=question.assume, keep_misses=False)
     return Answer(flow.first, flow)
 
 
