@@ -27,7 +27,7 @@ from tests.scenario.world import (
 )
 from tortie.agent.command import Level
 from tortie.agent.event import Clock
-from tortie.agent.report import EndpointStatus, Part
+from tortie.agent.report import EndpointStatus
 from tortie.agent.status import NodeStatus
 from tortie.agent.status_file import StatusFile
 from tortie.calc.view import WorkloadId

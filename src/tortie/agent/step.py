@@ -163,7 +163,8 @@ def _refused(state: Agent, event: Refused) -> Step:
     loss = None if configuring else refusal_loss(event)
     one = Unreadable(event.place, key, str(event.problem), closed=loss is not None)
     if state.unreadable.get(one.id) == one:
-        return state, []
+        # The same words, and yet told: what can still be read of it has changed, and by that it is closed.
+        return (state, []) if configuring else _with(_due(state, ALL), Lose(one.id, loss))
     state = replace(state, unreadable={**state.unreadable, one.id: one})
     fields = {"place": event.place, "resource": str(key) if key is not None else "", "closed": one.closed}
     log = Log(Level.ERROR, f"a resource cannot be read: {event.problem}", fields)
