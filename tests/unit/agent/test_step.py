@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.scenario.world import NODE, PROFILE, resources
-from tortie.agent.command import Configure, Learn, ListInterfaces, Program, Quit, SetTimer
+from tortie.agent.command import Configure, Learn, ListInterfaces, Lose, Program, Quit, SetTimer
 from tortie.agent.event import Clock, Damaged, Event, InterfacesListed, Programmed, Rang, Terminate
 from tortie.agent.interface import Interface
 from tortie.agent.report import Part, Report
 from tortie.agent.state import Agent
 from tortie.agent.step import begin, held_back, step
-from tortie.model.event import InSync, Lost, Mended
+from tortie.model.closing import LostPolicy
+from tortie.model.event import InSync, Lost, Mended, Refused
+from tortie.model.read import Key
+from tortie.net.error import InvalidInput
+from tortie.selector.tree import Has
 
 CHANGED = resources(PROFILE)[0]
 LISTED = InterfacesListed((Interface("eth0"),))
@@ -73,3 +77,22 @@ def test_the_end_waits_for_a_pass() -> None:
 def test_what_was_never_wrong_is_not_mended() -> None:
     state, _ = after()
     assert step(state, Mended("place")) == (state, [])
+
+
+def test_the_same_words_about_a_policy_that_selects_something_else_by_now() -> None:
+    """What is unknown in it is unknown still; whom it closes has changed."""
+
+    def refused(selector: str) -> Refused:
+        data = {
+            "apiVersion": "projectcalico.org/v3",
+            "kind": "GlobalNetworkPolicy",
+            "metadata": {"name": "p"},
+            "spec": {"selector": selector, "ingress": [{"action": "Nope"}]},
+        }
+        return Refused(
+            "f", InvalidInput("'Nope' is not one of Allow, Deny, Log, Pass"), Key("GlobalNetworkPolicy", "", "p"), data
+        )
+
+    _, commands = after(refused("has(a)"), refused("has(b)"))
+    lost = [command.loss for command in commands if isinstance(command, Lose)]
+    assert [loss.stands_in.selector for loss in lost if isinstance(loss, LostPolicy)] == [Has("a"), Has("b")]
