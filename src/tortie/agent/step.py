@@ -67,6 +67,8 @@ Step = tuple[Agent, list[Command]]
 ALL = frozenset({Part.RULES, Part.NETWORK})
 _EVERYTHING_CHECKED = frozenset({Part.CHECK_RULES, Part.CHECK_SETS, Part.NETWORK})
 _STATUS_DELAY_S = 0.2
+MOST_PROBLEMS_TOLD = 10
+"""Lines of the log about one pass; all of them are in the status."""
 
 
 def begin(state: Agent) -> Step:
@@ -342,7 +344,10 @@ def _failed(state: Agent, report: Report) -> list[Command]:
         return []
     retry_s = retry_delay(state.failures)
     fields = {"failed passes": state.failures, "next try": f"{retry_s:g} s"}
-    told: list[Command] = [Log(Level.ERROR, f"not programmed: {problem}", fields) for problem in report.problems]
+    shown = report.problems[:MOST_PROBLEMS_TOLD]
+    told: list[Command] = [Log(Level.ERROR, f"not programmed: {problem}", fields) for problem in shown]
+    if len(report.problems) > len(shown):
+        told.append(Log(Level.ERROR, f"not programmed: {len(report.problems) - len(shown)} more, see `tortie status`"))
     intruders = report.rules.intruders if report.rules is not None else ()
     return [*told, *(Log(Level.WARNING, f"in front of our hook: {one}") for one in intruders)]
 

@@ -10,7 +10,7 @@ from tortie.agent.event import Clock, Damaged, Event, InterfacesListed, Programm
 from tortie.agent.interface import Interface
 from tortie.agent.report import Part, Report
 from tortie.agent.state import Agent
-from tortie.agent.step import begin, held_back, step
+from tortie.agent.step import MOST_PROBLEMS_TOLD, begin, held_back, step
 from tortie.model.closing import LostPolicy
 from tortie.model.event import InSync, Lost, Mended, Refused
 from tortie.model.read import Key
@@ -96,3 +96,11 @@ def test_the_same_words_about_a_policy_that_selects_something_else_by_now() -> N
     _, commands = after(refused("has(a)"), refused("has(b)"))
     lost = [command.loss for command in commands if isinstance(command, Lose)]
     assert [loss.stands_in.selector for loss in lost if isinstance(loss, LostPolicy)] == [Has("a"), Has("b")]
+
+
+def test_a_pass_with_a_thousand_problems_is_told_in_a_few_lines() -> None:
+    report = Report(frozenset({Part.NETWORK}), network_failures=tuple(f"route {n}" for n in range(1000)))
+    state, commands = after(LISTED, InSync(), Rang(Clock.BATCH), Programmed(report))
+    lines = [command.text for command in commands if isinstance(command, Log) and command.level is Level.ERROR]
+    assert len(lines) == MOST_PROBLEMS_TOLD + 1 and "990 more" in lines[-1]
+    assert len(state.problems) == 1000
