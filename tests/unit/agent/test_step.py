@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.scenario.world import NODE, PROFILE, resources
-from tortie.agent.command import Configure, Learn, ListInterfaces, Lose, Program, Quit, SetTimer
+from tortie.agent.command import Configure, Learn, Level, ListInterfaces, Log, Lose, Program, Quit, SetTimer
 from tortie.agent.event import Clock, Damaged, Event, InterfacesListed, Programmed, Rang, Terminate
 from tortie.agent.interface import Interface
 from tortie.agent.report import Part, Report
