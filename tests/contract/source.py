@@ -7,6 +7,7 @@ is checked word by word by `tests.hearing.Hearer`, so that every test is also on
 from __future__ import annotations
 
 import itertools
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,6 +19,7 @@ from tortie.model.event import Changed, InSync
 from tortie.model.network_set import GlobalNetworkSet
 from tortie.model.policy import NetworkPolicy
 from tortie.model.read import Key
+from tortie.net.address import parse_prefix
 
 Plain = dict[str, Any]
 
@@ -315,6 +317,43 @@ class SourceContract:
                         )
                         is_last = order.index("spoil q") > order.index("put q")
                         assert (Key("NetworkPolicy", "prod", "q") in fresh.refused_keys) == is_last
+
+        run_in(script)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_whatever_happens_who_listened_knows_what_a_new_listener_hears(self, run_in: RunIn, seed: int) -> None:
+        """Writes, spoils, deletions and interruptions as they are drawn, with and without a word in between."""
+
+        async def script(world: World) -> None:
+            draw = random.Random(seed)
+            await world.put(net_set("stays"))
+            away = False
+            async with Hearer(world.source()) as heard:
+                await heard.until_in_sync()
+                for turn in range(40):
+                    name, net = draw.choice("abcd"), f"10.{draw.randrange(4)}.0.0/{draw.choice((14, 16, 17))}"
+                    network = str(parse_prefix(net).network)
+                    thing = draw.choice((net_set(name, network), policy(name, f"role == '{net}'"), pool(name, network)))
+                    word = draw.choice(("put", "put", "put", "spoil", "delete", "go"))
+                    if word == "go" or away:
+                        await (world.come_back() if away else world.go())
+                        away = not away
+                    else:
+                        await getattr(world, word)(thing)
+                    if draw.random() < 0.3 and not away:
+                        await world.put(net_set("mark", f"172.16.{turn}.0/24"))
+                        net = f"172.16.{turn}.0/24"
+                        await heard.until(lambda heard, net=net: _nets(heard, "mark") == [net], "marked")  # type: ignore[misc]
+                if away:
+                    await world.come_back()
+                async with Hearer(world.source()) as fresh:
+                    await fresh.until_in_sync()
+                    await heard.until(
+                        lambda heard: (
+                            (heard.resources, heard.refused) == (fresh.resources, fresh.refused) and heard.lost is None
+                        ),
+                        "the same",
+                    )
 
         run_in(script)
 

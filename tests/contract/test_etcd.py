@@ -18,7 +18,7 @@ from tortie.model.resource import PassedOver, ReadOptions, read_resource
 from tortie.source.client_config import ClientConfig
 from tortie.source.etcd import EtcdSource
 from tortie.source.etcd_client import EtcdClient, Put
-from tortie.source.etcd_key import RESOURCES, resource_key
+from tortie.source.etcd_key import RESOURCES, resource_key, stored_name
 from tortie.source.etcd_value import format_object, format_value
 from tortie.source.failure import DatastoreFailed
 from tortie.source.link import BackOff
@@ -50,7 +50,7 @@ class EtcdWorld(World):
             await self.client.transact((), writes[first : first + 100])
 
     async def spoil(self, resource: Plain) -> None:
-        stored = resource["metadata"] | {"name": f"default.{resource['metadata']['name']}"}
+        stored = resource["metadata"] | {"name": stored_name(resource["kind"], resource["metadata"]["name"])}
         bad = resource | {"metadata": stored, "spec": resource["spec"] | {"nope": 1}}
         await self.client.put(resource_key(key_of_plain(resource)), format_object(bad))
 
