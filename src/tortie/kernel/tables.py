@@ -32,6 +32,8 @@ _LOCKS_ITSELF = (1, 6, 2)
 """From this version on iptables-restore takes the lock and knows the options (spec: rules 1.4)."""
 _VERSION = re.compile(rb"v(\d+)\.(\d+)\.(\d+)")
 _LINE = re.compile(r"\bline:? (\d+)")
+MANY_LINES = 5000
+"""From this much on families are written side by side; with less they only wait for each other in the kernel."""
 STEMS = {IPFamily.V4: "iptables", IPFamily.V6: "ip6tables"}
 
 
@@ -161,9 +163,10 @@ class Tables:
         """Makes and forgets the edits that wait; returns those that were not looked at since."""
         options = self._lock_options() if waiting else ()
         jobs = [partial(self._edit_family, edits, options) for edits in waiting.values()]
+        lines = sum(len(edit.edits) for edits in waiting.values() for edit in edits)
         waiting.clear()
         unseen: dict[tuple[IPFamily, TableName], TableEdit] = {}
-        for made in self._together(jobs):
+        for made in self._together(jobs) if lines >= MANY_LINES else one_by_one(jobs):
             unseen |= made
         return unseen
 

@@ -12,7 +12,7 @@ from tests.fakes.tools import FakeTools
 from tests.table_text import FENCE, FILTER, V4, V6, rules, sets
 from tortie.kernel.refusal import KernelRefused
 from tortie.kernel.run import Ran
-from tortie.kernel.tables import LOCK_WAIT, Tables, detect_backend
+from tortie.kernel.tables import LOCK_WAIT, MANY_LINES, Tables, detect_backend
 from tortie.netfilter.hook import BUILTIN_CHAINS, Backend
 from tortie.netfilter.rule import Chain, Ruleset, Table
 from tortie.reconcile.step import AppendRule, CreateSet, DestroySet, MakeChain, Plan, SetEdit, TableEdit
@@ -209,7 +209,8 @@ def tables_after(held: Held) -> Ruleset:
     return replace(held.rulesets[V4], tables={FILTER: Table(FILTER, chains)})
 
 
-def test_families_are_written_side_by_side_and_sets_behind_both() -> None:
+@pytest.mark.parametrize(("lines", "expected"), [(MANY_LINES, [2]), (1, [])], ids=["many lines", "few lines"])
+def test_families_are_written_side_by_side_where_it_pays_and_sets_behind_both(lines: int, expected: list[int]) -> None:
     shown = Ran(0, b":cali-x - [0:0]\n-A cali-x -j DROP\n")
     run = Answers({"iptables-legacy-save": shown, "ip6tables-legacy-save": shown})
     jobs: list[int] = []
@@ -218,8 +219,9 @@ def test_families_are_written_side_by_side_and_sets_behind_both() -> None:
         jobs.append(len(given))
         return [job() for job in given]
 
-    sixth = TableEdit(V6, LEGACY, FILTER, ADDS.edits)
-    Tables(run, LEGACY, [V4, V6], together=together).carry_out(Plan((ADDS, sixth, ADDS, MAKES)))
-    assert jobs == [2, 0]
+    many = replace(ADDS, edits=ADDS.edits + (ADDS.edits[-1],) * lines)
+    plan = Plan((many, replace(ADDS, family=V6), ADDS, MAKES))
+    Tables(run, LEGACY, [V4, V6], together=together).carry_out(plan)
+    assert jobs == expected
     written = [text.split()[0] for text in run.asked if "restore" in text and "--version" not in text]
     assert written == ["iptables-legacy-restore"] * 2 + ["ip6tables-legacy-restore", "ipset"]
