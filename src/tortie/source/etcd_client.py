@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -451,6 +452,10 @@ _LOST = frozenset(
 )
 
 
+_CHANNELS_WORDS = re.compile(r"^.*last error: (?:[A-Z_]+: )?(?:ipv[46]:\S+: )?")
+"""What gRPC puts in front of the reason for which a connection failed: states and addresses, which are said already."""
+
+
 def _token_is_old(error: grpc.RpcError) -> bool:
     """True when etcd no longer knows the token, or the permissions have changed since it was given."""
     if error.code() is grpc.StatusCode.UNAUTHENTICATED:
@@ -459,7 +464,7 @@ def _token_is_old(error: grpc.RpcError) -> bool:
 
 
 def _failure(endpoint: Endpoint, error: grpc.RpcError, *, uncertain: bool = False) -> DatastoreFailed:
-    code, details = error.code(), str(error.details()).rpartition("last error: ")[2]
+    code, details = error.code(), _CHANNELS_WORDS.sub("", str(error.details()))
     unauthorized = code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
     unauthorized = unauthorized or any(words in details for words in ("auth", "user name is empty"))
     return DatastoreFailed(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.fakes import kubernetes_store
 from tortie.source.kubernetes import KINDS, place_of
@@ -41,13 +39,3 @@ def test_where_objects_are() -> None:
 )
 def test_places(kind: ObjectKind, data: dict[str, Any], place: str) -> None:
     assert place_of(kind, data) == place
-
-
-def test_the_manifest_allows_what_is_watched_and_no_more() -> None:
-    documents = yaml.safe_load_all((Path(__file__).parents[3] / "packaging" / "tortie-agent.yaml").read_text())
-    (role,) = (document for document in documents if document["kind"] == "ClusterRole")
-    allowed = {
-        (group, plural) for rule in role["rules"] for group in rule["apiGroups"] for plural in rule.get("resources", ())
-    }
-    assert allowed == {(kind.group, kind.plural) for kind in KINDS}
-    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"list", "watch"}
