@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,10 @@ def lab() -> None:
 @click.argument("topology", type=click.Path(dir_okay=False))
 @click.pass_context
 def up(context: click.Context, topology: str) -> None:
-    """Bring a laboratory up and wait until it is ready."""
-    from tortie.kernel.refusal import KernelRefused
+    """Bring a laboratory up and wait until it is ready.
+
+    When that fails, nothing of it is left. Exit code: 0 when it is up, 1 when it cannot be made, 2 for bad input.
+    """
     from tortie.lab.topology import resource_paths
     from tortie.lab.up import bring_up
 
@@ -46,11 +49,8 @@ def up(context: click.Context, topology: str) -> None:
     files = resource_paths(found.topology, Path(topology))
     given = _given(files)
     _need_root()
-    try:
+    with _failing(context):
         bring_up(found, given, files, lambda step: tell([f"{found.topology.name}: {step}"]))
-    except KernelRefused as refusal:
-        tell([str(refusal)])
-        context.exit(EXIT_FAILED)
     pods = len(found.topology.all_pods)
     click.echo(f"{found.topology.name} is up: {len(found.topology.nodes)} nodes, {pods} pods")
 
@@ -60,46 +60,59 @@ def up(context: click.Context, topology: str) -> None:
 @click.pass_context
 def down(context: click.Context, name: str) -> None:
     """Take a laboratory away, by its name or its topology's file, also one that was left halfway."""
-    from tortie.kernel.refusal import KernelRefused
     from tortie.lab.machine import Machine, laboratories
 
     if name.endswith((".yaml", ".yml", ".json")):
         name = open_laboratory(name).topology.name
-    machine = Machine(name)
-    if not machine.exists():
-        known = ", ".join(laboratories()) or "there is none"
-        raise InvalidInput(f"there is no laboratory {name!r}", remedy=f"those that there are: {known}")
+    known = laboratories()
+    if name not in known:
+        raise InvalidInput(f"there is no laboratory {name!r}", remedy=f"those that there are: {', '.join(known) or 'none'}")
     _need_root()
-    try:
+    machine = Machine(name)
+    with _failing(context), machine.hold():
         machine.remove()
-    except KernelRefused as refusal:
-        tell([str(refusal)])
-        context.exit(EXIT_FAILED)
     click.echo(f"{name} is gone")
 
 
 @lab.command()
 @click.argument("topology", type=click.Path(dir_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Every try as a JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="Every try as a JSON document (docs/lab.md).")
+@click.option(
+    "--show",
+    "shown",
+    nargs=3,
+    multiple=True,
+    metavar="FROM TO PROBE",
+    help="Print all walks of one try, as the matrix calls its ends.",
+)
 @click.pass_context
-def verify(context: click.Context, topology: str, as_json: bool) -> None:
+def verify(context: click.Context, topology: str, as_json: bool, shown: tuple[tuple[str, str, str], ...]) -> None:
     """Try every pair by every probe: kernel, simulator and policy must agree.
 
-    Exit code: 0 when they do, 1 when they do not, 2 for bad input.
+    Of a try on which they do not, the simulator's last walk is printed. Exit code: 0 when all agree, 1 when they do not or
+    the laboratory cannot be read, 2 for bad input.
     """
     import json
 
-    from tortie.lab.matrix import disagreement_lines, document, matrix_lines, summary_line
+    from tortie.lab.matrix import document, matrix_lines, summary_line
+    from tortie.lab.verify import Question
     from tortie.lab.verify import verify as verified
 
     found = open_laboratory(topology)
     _need_root()
-    findings = verified(found, lambda step: tell([f"{found.topology.name}: {step}"]))
+    questions = [Question(*words) for words in shown]
+    with _failing(context), found.machine.hold():
+        findings = verified(found, lambda step: tell([f"{found.topology.name}: {step}"]), questions)
     if as_json:
         click.echo(json.dumps(document(findings), indent=1))
     else:
-        for line in (*matrix_lines(findings), *disagreement_lines(findings), summary_line(findings)):
+        from tortie.cli.lab_text import finding_text
+
+        for line in matrix_lines(findings):
             click.echo(line)
+        for text in finding_text(findings, questions):
+            click.echo(text)
+        click.echo(summary_line(findings))
     if not all(finding.agrees for finding in findings):
         context.exit(EXIT_FAILED)
 
@@ -129,14 +142,24 @@ def restore(context: click.Context, topology: str, node: str) -> None:
 
 
 def _carried_out(context: click.Context, topology: str, action: Callable[[Laboratory], None]) -> None:
-    from tortie.kernel.refusal import KernelRefused
-
     found = open_laboratory(topology)
     _need_root()
-    try:
+    with _failing(context), found.machine.hold():
         action(found)
+
+
+@contextmanager
+def _failing(context: click.Context) -> Iterator[None]:
+    """Turns what the machine does not do into a line and exit code 1."""
+    from tortie.kernel.refusal import KernelRefused
+
+    try:
+        yield
     except KernelRefused as refusal:
         tell([str(refusal)])
+        context.exit(EXIT_FAILED)
+    except OSError as error:
+        tell([f"{error.filename}: {error.strerror}" if error.filename else str(error)])
         context.exit(EXIT_FAILED)
 
 

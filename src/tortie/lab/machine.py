@@ -2,30 +2,36 @@
 
 Everything carries the laboratory's name: namespaces are called `tortie-lab.NAME.WHAT`, files are below FOLDER/NAME. So all
 of it is found again by another process, also when the one that made it was killed halfway, and nothing else is touched.
-A program's process ends with its namespace.
+What runs in a namespace ends with it. One command at a time works on a laboratory: it holds a lock on the folder, which the
+kernel gives up when the command ends, however it ends.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tortie.kernel.namespace import inside
 from tortie.kernel.refusal import KernelRefused
 from tortie.kernel.run import Ran, run_tool
+from tortie.net.error import InvalidInput
 
 FOLDER = Path("/run/tortie/lab")
 NAMESPACES = Path("/run/netns")
 _PREFIX = "tortie-lab"
 _END_S = 5.0
 _TURN_S = 0.05
+_MOST_ROUNDS = 20
+"""Of removing what a command that was killed had still under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,20 @@ class Machine:
         beginning = self.namespace("")
         return sorted(path.name for path in NAMESPACES.glob("*") if path.name.startswith(beginning))
 
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keeps other commands off meanwhile, where there is a folder; raises `InvalidInput` when another has it."""
+        try:
+            folder = os.open(self.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            yield
+            return
+        try:
+            _lock(folder, self.name)
+            yield
+        finally:
+            os.close(folder)
+
     # --- making ---
 
     def add_namespace(self, what: str) -> None:
@@ -86,11 +106,11 @@ class Machine:
         with inside(self.path(what)):
             return run_tool(command, data)
 
-    def start(self, what: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
-        """Starts a program in a namespace that stays when this process ends; raises `OSError`."""
+    def start(self, what: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> int:
+        """Starts a program in a namespace that stays when this process ends; returns its number. Raises `OSError`."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with inside(self.path(what)), log.open("ab") as file:
-            subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(  # noqa: S603
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -98,45 +118,95 @@ class Machine:
                 start_new_session=True,
                 env={**os.environ, **(environment or {})},
             )
+        process.returncode = 0  # it is not waited for here, and that is no mistake to warn of
+        return process.pid
 
     # --- ending ---
 
-    def processes(self, namespace: str) -> list[int]:
-        """What runs in a namespace."""
-        ran = run_tool(["ip", "netns", "pids", namespace])
-        return [int(word) for word in ran.out.split()] if ran.code == 0 else []
+    def processes(self, namespaces: Iterable[str]) -> list[int]:
+        """What runs in namespaces, by their names."""
+        numbers = set()
+        for name in namespaces:
+            with suppress(OSError):
+                numbers.add((NAMESPACES / name).stat().st_ino)
+        return [pid for pid in _all_processes() if _namespace_of(pid) in numbers]
 
     def kill(self, what: str) -> None:
         """Ends all programs in a namespace without a warning."""
         self._end([self.namespace(what)], (signal.SIGKILL,))
 
     def remove(self) -> None:
-        """Ends all programs, then removes all namespaces and files; raises `KernelRefused` and `OSError`."""
-        namespaces = self.namespaces()
-        self._end(namespaces)
-        for namespace in namespaces:
-            checked(["ip", "netns", "del", namespace])
-        if self.state.exists():
-            shutil.rmtree(self.state)
+        """Ends all programs, then removes all namespaces and files; raises `KernelRefused` and `OSError`.
+
+        What a command that was killed had under way may come up meanwhile, so this looks again until nothing is there.
+        """
+        for _ in range(_MOST_ROUNDS):
+            namespaces = self.namespaces()
+            self._end(namespaces)
+            for namespace in namespaces:
+                _remove_namespace(namespace)
+            shutil.rmtree(self.state, onerror=_complain_unless_gone)
+            if not self.exists():
+                break
         with suppress(OSError):  # others may have theirs in it
             self.folder.rmdir()
 
     def _end(self, namespaces: Iterable[str], ways: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGKILL)) -> None:
         """Ends programs, the kind way first."""
+        names = list(namespaces)
         for number in ways:
             end = time.monotonic() + _END_S
-            running = [pid for namespace in namespaces for pid in self.processes(namespace)]
-            for pid in running:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, number)
-            while running and time.monotonic() < end:
-                running = [pid for pid in running if _runs(pid)]
-                time.sleep(_TURN_S)
-            if not running:
+            while running := self.processes(names):
+                for pid in running:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, number)
+                while any(runs(pid) for pid in running) and time.monotonic() < end:
+                    time.sleep(_TURN_S)
+                if time.monotonic() >= end:
+                    break
+            else:
                 return
 
 
-def _runs(pid: int) -> bool:
+def _lock(folder: int, name: str) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        message = f"laboratory {name} is in use by another command"
+        raise InvalidInput(message, remedy="wait until that ends, or end it") from None
+
+
+def _all_processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _namespace_of(pid: int) -> int:
+    """The number of a process's network namespace; 0 for one that has ended."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/net").st_ino
+    except OSError:
+        return 0
+
+
+def _remove_namespace(name: str) -> None:
+    """Removes a namespace, unless somebody has; one that was unmounted by hand is a mere file."""
+    try:
+        checked(["ip", "netns", "del", name])
+    except KernelRefused:
+        path = NAMESPACES / name
+        if path.exists() and not path.is_mount():
+            path.unlink(missing_ok=True)
+        elif path.exists():
+            raise
+
+
+def _complain_unless_gone(_: object, path: str, info: tuple[type[BaseException], BaseException, object]) -> None:
+    error = info[1]
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+        raise error  # a folder that something was written to meanwhile is looked at again
+
+
+def runs(pid: int) -> bool:
     """Whether a process is there and no zombie; ours are waited for."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""What verification found, for people: a matrix of who reaches whom, and a disagreement with all three answers.
+"""What verification found: a matrix of who reaches whom, one try with all three answers, and all of it as plain data.
 
 A row for each station, a column for each target; a cell has a sign for each probe.
 """
@@ -11,7 +11,8 @@ from typing import Any
 from tortie.lab.verify import Finding
 
 REACHED, CLOSED, DISAGREES, ITSELF = "+", ".", "!", " "
-_MOST_SHOWN = 10
+MOST_SHOWN = 10
+"""Of the tries on which the three disagree."""
 
 
 def matrix_lines(findings: Sequence[Finding]) -> Iterator[str]:
@@ -57,16 +58,12 @@ def summary_line(findings: Sequence[Finding]) -> str:
     return f"{len(findings)} tries, {reached} connected, {len(findings) - reached} not; {said}"
 
 
-def disagreement_lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """Each disagreement with its three answers; the first of many."""
-    wrong = [finding for finding in findings if not finding.agrees]
-    for finding in wrong[:_MOST_SHOWN]:
-        yield f"{finding.station.name} to {finding.target.name} {finding.target.probe}:"
-        yield f"  kernel     {_word(finding.outcome.connected)} {finding.outcome.word}".rstrip()
-        yield f"  simulator  {_word(finding.prediction.connects)} {finding.prediction.why}"
-        yield f"  policy     {_word(finding.meaning.allows)} {finding.meaning.why}"
-    if len(wrong) > _MOST_SHOWN:
-        yield f"and {len(wrong) - _MOST_SHOWN} more"
+def answer_lines(finding: Finding) -> Iterator[str]:
+    """One try with its three answers."""
+    yield f"{finding.station.name} to {finding.target.name} {finding.target.probe}:"
+    yield f"  kernel     {_word(finding.outcome.connected)} {finding.outcome.word}".rstrip()
+    yield f"  simulator  {_word(finding.prediction.connects)} {finding.prediction.why}"
+    yield f"  policy     {_word(finding.meaning.allows)} {finding.meaning.why}"
 
 
 def _word(answer: bool | None) -> str:

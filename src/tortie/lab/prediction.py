@@ -2,13 +2,16 @@
 
 A node's snapshot decides at that node; between nodes a packet goes to whoever has the next hop's address on that network.
 The router is a node like any other. What pods and hosts outside do is to answer what is for them. The walks of one
-conversation share a session at each node, so that an answer meets the connection that the question made.
+conversation share a session at each node, so that an answer meets the connection that the question made. Of a node's
+connections that were there before, a packet can meet only such as have its source port somewhere: translation keeps the
+port unless such a one is in its way (spec: netfilter 5.4); the others are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from tortie.lab.probe import Outcome
 from tortie.lab.station import Kind, Station, Target
@@ -17,9 +20,11 @@ from tortie.lab.up import ROUTER
 from tortie.net.address import Address, IPFamily
 from tortie.net.packet import Packet
 from tortie.net.protocol import ICMP, TCP
+from tortie.netfilter.conntrack import ConnEntry
+from tortie.netfilter.snapshot import Snapshot
 from tortie.simulator.flow import answer_packet, following_packet
 from tortie.simulator.session import Session
-from tortie.simulator.trace import Disposition, RouteStep, Trace, Verdict
+from tortie.simulator.trace import Disposition, RouteStep, Trace, Verdict, Walk
 from tortie.simulator.walk import Arrival, Node, walk
 
 MOST_HOPS = 8
@@ -28,14 +33,43 @@ _UNKNOWN_PORT = 50000
 """A source port for tries that never got one."""
 
 
+class Leg(Enum):
+    """A part of a conversation."""
+
+    QUESTION = "the first packet"
+    ANSWER = "the answer"
+    NEXT = "the next packet"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A packet at one node: the walk, and the snapshot that it was made through."""
+
+    leg: Leg
+    node: str
+    walk: Walk
+    snapshot: Snapshot
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Whether a conversation comes about, None when that is not known; why, and the last walk that was made."""
+    """Whether a conversation comes about, None when that is not known; why; and where it ended, or all walks."""
 
     connects: bool | None
     why: str
     node: str = ""
     trace: Trace | None = None
+    hops: tuple[Hop, ...] = ()
+
+
+@dataclass(slots=True)
+class _Journey:
+    """A conversation under way: what each node remembers of it, and the walks so far where they are wanted."""
+
+    port: int
+    keeps_hops: bool
+    sessions: dict[str, Session] = field(default_factory=dict)
+    hops: list[Hop] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +92,18 @@ class Predictor:
     """Node and interface to the pod behind it."""
     router_interfaces: Mapping[str, str] = field(default_factory=dict)
     """Network to the router's interface in it."""
+    _connections: dict[str, dict[int, list[ConnEntry]]] = field(default_factory=dict)
+    """Node and port to the connections that were there before."""
 
-    def predict(self, station: Station, target: Target, outcome: Outcome) -> Prediction:
+    def predict(self, station: Station, target: Target, outcome: Outcome, *, with_hops: bool = False) -> Prediction:
         """The conversation of a try that was made; `outcome` tells which source address and port it had."""
-        source = outcome.source or station.address
-        packet = _first_packet(source, target, outcome.source_port or _UNKNOWN_PORT)
-        sessions: dict[str, Session] = {}
-        arrived = self._travel(packet, self._sent_by(station), sessions)
+        source, port = outcome.source or station.address, outcome.source_port or _UNKNOWN_PORT
+        journey = _Journey(port, with_hops)
+        found = self._predicted(station, target, _first_packet(source, target, port), journey)
+        return replace(found, hops=tuple(journey.hops))
+
+    def _predicted(self, station: Station, target: Target, packet: Packet, journey: _Journey) -> Prediction:
+        arrived = self._travel(Leg.QUESTION, packet, self._sent_by(station), journey)
         if isinstance(arrived, Prediction):
             return arrived
         there, received = arrived
@@ -73,18 +112,18 @@ class Predictor:
         answer = answer_packet(received)
         if answer is None:
             return Prediction(None, "nothing answers such a packet")
-        back = self._travel(answer, self._sent_by(there), sessions)
+        back = self._travel(Leg.ANSWER, answer, self._sent_by(there), journey)
         if isinstance(back, Prediction):
             return back
         here, heard = back
         if here != station or (heard.src, heard.dst) != (packet.dst, packet.src):
             return Prediction(False, f"the answer arrives at {here.name} as {heard}")
-        again = self._travel(following_packet(packet), self._sent_by(station), sessions)
+        again = self._travel(Leg.NEXT, following_packet(packet), self._sent_by(station), journey)
         if isinstance(again, Prediction):
             return again
         return Prediction(True, "both directions get through")
 
-    def _travel(self, packet: Packet, place: _Place, sessions: dict[str, Session]) -> tuple[Station, Packet] | Prediction:
+    def _travel(self, leg: Leg, packet: Packet, place: _Place, journey: _Journey) -> tuple[Station, Packet] | Prediction:
         """Follows a packet to the station that gets it, or to where it ends."""
         if place.station is not None:
             place = self._over_network(place.station.network, self._next_hop(place.station, packet))
@@ -93,9 +132,7 @@ class Predictor:
                 return self._received(place.station, packet)
             if not place.node:
                 return Prediction(False, "nobody has the next hop's address")
-            node = self.nodes[place.node]
-            session = sessions.setdefault(place.node, node.session())
-            result = walk(node, Arrival(packet, place.interface), session)
+            result = self._walk(leg, packet, place, journey)
             trace = result.trace
             if result.verdict in (Verdict.UNKNOWN, Verdict.MAYBE):
                 return Prediction(None, f"not known at {place.node}: {trace.decided_by.text}", place.node, trace)
@@ -106,6 +143,26 @@ class Predictor:
                 return self._received(self._station(place.node), packet)
             place = self._onwards(place.node, trace)
         return Prediction(False, f"still under way after {MOST_HOPS} nodes", place.node)
+
+    def _walk(self, leg: Leg, packet: Packet, place: _Place, journey: _Journey) -> Walk:
+        node = self.nodes[place.node]
+        if place.node not in journey.sessions:
+            journey.sessions[place.node] = node.session(connections=self._met(place.node, journey.port))
+        arrival = Arrival(packet, place.interface)
+        found = walk(node, arrival, journey.sessions[place.node], keep_misses=journey.keeps_hops)
+        if journey.keeps_hops:
+            journey.hops.append(Hop(leg, place.node, found, node.snapshot))
+        return found
+
+    def _met(self, name: str, port: int) -> list[ConnEntry]:
+        """The connections of before that have a port somewhere."""
+        if name not in self._connections:
+            by_port = self._connections[name] = {}
+            for entry in self.nodes[name].snapshot.connections or ():
+                ends = (entry.original, entry.reply)
+                for key in {key for end in ends for key in (end.src_key, end.dst_key)}:
+                    by_port.setdefault(key, []).append(entry)
+        return self._connections[name].get(port, [])
 
     def _received(self, station: Station, packet: Packet) -> tuple[Station, Packet] | Prediction:
         if station.kind is not Kind.NODE and packet.dst != station.address.value:
@@ -169,7 +226,8 @@ class Predictor:
 def _first_packet(source: Address, target: Target, source_port: int) -> Packet:
     protocol = target.probe.protocol
     if protocol == ICMP:
-        return Packet(source.family, source.value, target.address.value, protocol, icmp_type=_ECHO, icmp_rest=source_port)
+        identifier = source_port << 16
+        return Packet(source.family, source.value, target.address.value, protocol, icmp_type=_ECHO, icmp_rest=identifier)
     flags = 2 if protocol == TCP else 0
     return Packet(source.family, source.value, target.address.value, protocol, source_port, target.probe.port, flags)
 

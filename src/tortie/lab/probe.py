@@ -37,7 +37,10 @@ _ICMP_HEADER = struct.Struct("!BBHHH")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a try: whether it connected, from which address and port, and the kernel's word if it had one."""
+    """What came of a try: whether it connected, from which address and port, and the kernel's word if it had one.
+
+    The port of an echo request is its identifier.
+    """
 
     connected: bool
     source: Address | None = None
@@ -91,7 +94,8 @@ class Prober:
     selector: selectors.BaseSelector
     stack: ExitStack
     _pings: dict[str, socket.socket] = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(int.from_bytes(os.urandom(2), "big") + 1))
+    """Begun anywhere, so that a second run's echo requests are not taken for the first one's connections."""
     _waiting: dict[int, _Try] = field(default_factory=dict)
 
     def probe(self, pairs: Iterable[tuple[Station, Target]], patience_s: float = PATIENCE_S) -> list[Outcome]:
@@ -147,7 +151,7 @@ class Prober:
             self._settle(one, connected=False, word=error.strerror or str(error))
 
     def _ping(self, one: _Try, namespace: str, address: str) -> None:
-        """Sends an echo request; its identifier and sequence number are the try's number."""
+        """Sends an echo request; its identifier is the lower half of the try's number, its sequence number the upper."""
         sock = self._pings.get(namespace)
         if sock is None:
             sock = self._pings[namespace] = self.stack.enter_context(
@@ -158,7 +162,8 @@ class Prober:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:  # tells which source a packet would have
             if asker.connect_ex((address, 9)) == 0:
                 one.source, _ = _own_end(asker)
-        identifier, sequence = one.number >> 16 & 0xFFFF, one.number & 0xFFFF
+        identifier, sequence = one.number & 0xFFFF, one.number >> 16 & 0xFFFF
+        one.source_port = identifier
         header = _ICMP_HEADER.pack(_ECHO_REQUEST, 0, 0, identifier, sequence)
         sock.sendto(_ICMP_HEADER.pack(_ECHO_REQUEST, 0, _checksum(header), identifier, sequence), (address, 0))
 
@@ -181,7 +186,7 @@ class Prober:
             while True:
                 data = sock.recv(2048)
                 kind, _, _, identifier, sequence = _ICMP_HEADER.unpack_from(data, (data[0] & 15) * 4)
-                one = self._waiting.get(identifier << 16 | sequence)
+                one = self._waiting.get(sequence << 16 | identifier)
                 if kind == _ECHO_REPLY and one is not None:
                     self._settle(one, connected=True)
         except OSError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from tortie.model.document import Document, parse_documents
-from tortie.model.name import Name, RequiredName
+from tortie.model.name import Name, RequiredName, is_dns_label
 from tortie.model.problem import FieldProblem, field_problem
 from tortie.model.reader import Reads, read_value
 from tortie.model.scalar import AddressV4, ASNumber, StrictNet, read_address_v4
@@ -23,6 +23,11 @@ from tortie.net.protocol import ICMP, TCP, UDP
 
 DEFAULT_NETWORK = "fabric"
 DATASTORES = ("directory", "etcd")
+LONGEST_NODE = 40
+"""Of a node or host: BIRD's control socket is below its folder, and the path of a socket has 107 bytes (unix(7))."""
+LONGEST_POD = 63
+MOST_PODS = 1000
+"""In one entry; each has a namespace, and attaching one takes a quarter of a second of a processor."""
 _LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
 _PROBE = re.compile(r"(tcp|udp)/([0-9]{1,5})")
 _PROTOCOLS = {"tcp": TCP, "udp": UDP}
@@ -66,6 +71,11 @@ class Network:
         last = self.subnet.address | ((1 << (self.subnet.family.bits - self.subnet.length)) - 1)
         return Address(self.subnet.family, last - 1)
 
+    def has_host(self, address: Address) -> bool:
+        """Whether an address can be that of a host in it: neither the subnet's own nor that for all of it."""
+        first = self.subnet.address
+        return address.family is self.subnet.family and first < address.value <= self.router.value
+
 
 @dataclass(frozen=True, slots=True)
 class Router:
@@ -100,10 +110,18 @@ class LabPod:
     count: int = 1
     """So many pods alike, with a number behind the name."""
 
+    def singles(self) -> tuple[LabPod, ...]:
+        """Each of them by itself."""
+        if self.count == 1:
+            return (self,)
+        return tuple(replace(self, name=f"{self.name}-{number}", count=1) for number in range(1, self.count + 1))
+
     def problems(self) -> Iterator[FieldProblem]:
         """What does not go together."""
         if self.count < 1:
             yield FieldProblem("at least one", path=("count",))
+        if self.count > MOST_PODS:
+            yield FieldProblem(f"at most {MOST_PODS}", path=("count",))
         if self.count > 1 and (self.address is not None or self.floating_address is not None):
             yield FieldProblem("several pods cannot have one address", path=("count",))
 
@@ -185,8 +203,12 @@ class Topology:
         """What does not hold together."""
         if not self.nodes:
             yield FieldProblem("a laboratory without nodes", path=("nodes",))
+        if not self.networks:
+            yield FieldProblem("a laboratory without networks", path=("networks",))
+        yield from self._length_problems()
         yield from self._network_problems()
         yield from self._name_problems()
+        yield from self._service_problems()
         yield from self._address_problems()
 
     def _network_problems(self) -> Iterator[FieldProblem]:
@@ -209,6 +231,24 @@ class Topology:
                     message = f"there is no network {network_name!r}"
                     yield FieldProblem(message, path=(kind, place, "network"), remedy=f"one of {known}")
 
+    def _length_problems(self) -> Iterator[FieldProblem]:
+        """Names become parts of the names of files, namespaces and sockets, which have room for so much."""
+        for name in self.networks:
+            if not is_dns_label(name):
+                message = f"{name!r} cannot be a network's name"
+                yield FieldProblem(message, path=("networks", name), remedy="at most 63 of a-z, 0-9 and -")
+        for kind, longest, names in (
+            ("nodes", LONGEST_NODE, [node.name for node in self.nodes]),
+            ("hosts", LONGEST_NODE, [host.name for host in self.hosts]),
+            ("pods", LONGEST_POD, [pod.name for pod in self.pods]),
+            ("pods", LONGEST_POD, [pod.namespace for pod in self.pods]),
+        ):
+            for place, name in enumerate(names):
+                if len(name) > longest:
+                    field = "namespace" if kind == "pods" and name != self.pods[place].name else "name"
+                    message = f"{name} is {len(name)} long"
+                    yield FieldProblem(message, path=(kind, place, field), remedy=f"at most {longest} here")
+
     def _name_problems(self) -> Iterator[FieldProblem]:
         seen: dict[str, str] = {"router": "the router", "etcd": "the datastore"}
         for kind, names in (
@@ -223,19 +263,37 @@ class Topology:
                     yield FieldProblem(f"{name} is already the name of {seen[name]}", path=(kind, place, "name"))
                 seen[name] = f"{kind}[{place}]"
         nodes = {node.name for node in self.nodes}
+        numbered: dict[tuple[str, str], int] = {}
         for place, pod in enumerate(self.pods):
             if pod.node not in nodes:
                 message = f"there is no node {pod.node!r}"
                 yield FieldProblem(message, path=("pods", place, "node"), remedy=f"one of {', '.join(sorted(nodes))}")
+            for single in pod.singles():
+                if numbered.setdefault((single.namespace, single.name), place) != place:
+                    yield FieldProblem(f"there are two pods {single.namespace}/{single.name}", path=("pods", place, "name"))
+
+    def _service_problems(self) -> Iterator[FieldProblem]:
         pods = {(pod.namespace, pod.name) for pod in self.all_pods}
+        ports: dict[int, str] = {probe.port: "a probe's" for probe in self.probes if probe.protocol == TCP}
         for place, service in enumerate(self.services):
             if (service.namespace, service.pod) not in pods:
                 yield FieldProblem(f"there is no pod {service.namespace}/{service.pod}", path=("services", place, "pod"))
+            if service.node_port in ports:
+                message = f"port {service.node_port} is {ports[service.node_port]} already"
+                yield FieldProblem(message, path=("services", place, "nodePort"))
+            ports[service.node_port] = f"service {service.name}'s"
+        for place, probe in enumerate(self.probes):
+            if probe in self.probes[:place]:
+                yield FieldProblem(f"{probe} is there twice", path=("probes", place))
+        if not self.probes and not self.services:
+            yield FieldProblem("there is nothing to try", path=("probes",), remedy="tcp/80, udp/53 or icmp")
 
     def _address_problems(self) -> Iterator[FieldProblem]:
         seen: dict[Address, str] = {}
         for name, network in self.networks.items():
             seen[network.router] = f"the router in {name}"
+        if self.datastore == "etcd" and self.networks:
+            seen[self.etcd_address] = "the datastore"
         given: list[tuple[tuple[str | int, ...], str, Address | None, Network | None]] = [
             *((("nodes", i), n.name, n.address, self.networks.get(n.network)) for i, n in enumerate(self.nodes)),
             *((("hosts", i), h.name, h.address, self.networks.get(h.network)) for i, h in enumerate(self.hosts)),
@@ -248,8 +306,11 @@ class Topology:
             if address in seen:
                 yield FieldProblem(f"{address} is already that of {seen[address]}", path=(*path, "address"))
             seen[address] = name
-            if inside is not None and not inside.subnet.contains(address.value):
-                yield FieldProblem(f"{address} is not in {inside.subnet}", path=(*path, "address"))
+            if inside is not None and not inside.has_host(address):
+                yield FieldProblem(f"{address} is no host's address in {inside.subnet}", path=(*path, "address"))
+            around = [one for one, network in self.networks.items() if inside is None and network.has_host(address)]
+            if around:
+                yield FieldProblem(f"{address} is in network {around[0]}, and pods are in none", path=(*path, "address"))
         for name, network in self.networks.items():
             wanted = sum(node.network == name for node in self.nodes) + sum(host.network == name for host in self.hosts)
             if wanted > (1 << (32 - network.subnet.length)) - 4:
@@ -258,18 +319,18 @@ class Topology:
     @property
     def all_pods(self) -> tuple[LabPod, ...]:
         """Every single pod."""
-        found: list[LabPod] = []
-        for pod in self.pods:
-            if pod.count == 1:
-                found.append(pod)
-            else:
-                found += [replace(pod, name=f"{pod.name}-{number}", count=1) for number in range(1, pod.count + 1)]
-        return tuple(found)
+        return tuple(single for pod in self.pods for single in pod.singles())
+
+    @property
+    def etcd_address(self) -> Address:
+        """Where a datastore of its own is: the address before the router's in the first network."""
+        router = next(iter(self.networks.values())).router
+        return Address(router.family, router.value - 1)
 
     def node_addresses(self) -> dict[str, Address]:
         """Every node's address: its own wish, else the first that is free in its network."""
         taken = {node.address for node in self.nodes} | {host.address for host in self.hosts}
-        taken |= {network.router for network in self.networks.values()}
+        taken |= {network.router for network in self.networks.values()} | {self.etcd_address}
         found: dict[str, Address] = {}
         for node in self.nodes:
             address = node.address

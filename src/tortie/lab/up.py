@@ -22,7 +22,7 @@ from tortie.kernel.refusal import KernelRefused
 from tortie.kernel.run import Ran
 from tortie.lab.cluster import lab_resources, manifests
 from tortie.lab.etcd import plain_list
-from tortie.lab.machine import Machine
+from tortie.lab.machine import Machine, runs
 from tortie.lab.topology import LabPod, Topology
 from tortie.model.endpoint import WorkloadEndpoint
 from tortie.model.read import Resources, parse_resources
@@ -69,13 +69,7 @@ class Laboratory:
         """Where programs on nodes find the datastore."""
         if self.topology.datastore != "etcd":
             return {}
-        return {"DATASTORE_TYPE": "etcdv3", "ETCD_ENDPOINTS": f"http://{self.etcd_address}:2379"}
-
-    @property
-    def etcd_address(self) -> Address:
-        """The datastore's address: the one before the router's in the first network."""
-        router = next(iter(self.topology.networks.values())).router
-        return Address(router.family, router.value - 1)
+        return {"DATASTORE_TYPE": "etcdv3", "ETCD_ENDPOINTS": f"http://{self.topology.etcd_address}:2379"}
 
     def folder(self, what: str) -> Path:
         """The files of a node."""
@@ -92,21 +86,31 @@ def bring_up(lab: Laboratory, given: Resources, files: Iterable[Path], say: Say)
     Raises `InvalidInput` when it is up already, `KernelRefused` and `OSError` when something cannot be made; then nothing
     of it is left.
     """
-    if lab.machine.exists():
-        name = lab.topology.name
-        raise InvalidInput(f"laboratory {name} is there already, or a part of it", remedy=f"tortie lab down {name}")
     check_programs(lab.topology)
     try:
-        lab.machine.state.mkdir(parents=True)
+        lab.machine.folder.mkdir(parents=True, exist_ok=True)
+        if lab.machine.namespaces():
+            raise FileExistsError
+        lab.machine.state.mkdir()  # of two commands only one can
+    except FileExistsError:
+        name = lab.topology.name
+        raise InvalidInput(
+            f"laboratory {name} is there already, or a part of it", remedy=f"tortie lab down {name}"
+        ) from None
+    with lab.machine.hold():
+        _make(lab, given, files, say)
+
+
+def _make(lab: Laboratory, given: Resources, files: Iterable[Path], say: Say) -> None:
+    try:
         say("networks")
         make_networks(lab)
         say("datastore")
         make_datastore(lab, given, files)
         say("agents")
-        for node in lab.topology.nodes:
-            start_agent(lab, node.name)
-        for node in lab.topology.nodes:
-            wait_for_agent(lab, node.name)
+        agents = {node.name: start_agent(lab, node.name) for node in lab.topology.nodes}
+        for name, pid in agents.items():
+            wait_for_agent(lab, name, pid)
         say("pods")
         attached = attach_pods(lab)
         say("routes")
@@ -117,14 +121,17 @@ def bring_up(lab: Laboratory, given: Resources, files: Iterable[Path], say: Say)
         wait_for_endpoints(lab, attached)
         add_services(lab, attached)
     except BaseException:
-        lab.machine.remove()
+        try:
+            lab.machine.remove()
+        except (KernelRefused, OSError) as problem:  # why it failed matters more
+            say(f"not everything could be taken away: {problem}")
         raise
 
 
-def check_programs(topology: Topology) -> None:
-    """Raises `KernelRefused` for a program that is needed and not installed."""
+def check_programs(topology: Topology, path: str = "") -> None:
+    """Raises `KernelRefused` for a program that is needed and not in `path`, by default where the system has them."""
     wanted = ["ip", "iptables", "ipset", "bird", "birdc"] + (["etcd"] if topology.datastore == "etcd" else [])
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    path = path or os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
     for program in wanted:
         if shutil.which(program, path=path) is None:
             raise KernelRefused([program], "not installed")
@@ -157,7 +164,7 @@ def make_networks(lab: Laboratory) -> None:
 
 
 def _switch(network: str) -> str:
-    return f"switch-{network}"
+    return f"switch:{network}"  # no node or host can be called so
 
 
 def _plug(machine: Machine, network: str, what: str, interface: str, address: Address, subnet: Prefix) -> None:
@@ -198,7 +205,7 @@ def _write_list(path: Path, items: list[dict[str, Any]]) -> None:
 
 def _start_etcd(lab: Laboratory) -> None:
     """A server on the first network, with the resources in it."""
-    machine, address = lab.machine, lab.etcd_address
+    machine, address = lab.machine, lab.topology.etcd_address
     name, network = next(iter(lab.topology.networks.items()))
     machine.add_namespace(ETCD)
     _plug(machine, name, ETCD, "eth0", address, network.subnet)
@@ -209,7 +216,7 @@ def _start_etcd(lab: Laboratory) -> None:
         *("--listen-client-urls", client, "--advertise-client-urls", client),
         *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"),
     ]
-    machine.start(ETCD, command, machine.state / "etcd.log")
+    server = machine.start(ETCD, command, machine.state / "etcd.log")
     # Kubernetes' own objects are not kept in etcd, but what Calico's controllers make of them is.
     resources = [one for one in read_resources(lab.resources) if not isinstance(one, WorkloadEndpoint)]
     text = json.dumps(plain_list(resources)).encode()
@@ -221,7 +228,7 @@ def _start_etcd(lab: Laboratory) -> None:
         last = ran.complaint
         return ran.code == 0
 
-    _wait(is_written, lambda: f"etcd does not take the resources: {last}")
+    _wait(is_written, lambda: f"etcd does not take the resources: {last or _log_end(machine.state / 'etcd.log')}", server)
 
 
 def ask_etcd(lab: Laboratory, command: str, data: bytes = b"") -> Ran:
@@ -242,14 +249,14 @@ def tortie(name: str = "tortie") -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def start_agent(lab: Laboratory, node: str) -> None:
-    """Starts a node's agent; raises `OSError`."""
+def start_agent(lab: Laboratory, node: str) -> int:
+    """Starts a node's agent; returns its number. Raises `OSError`."""
     folder = lab.folder(node)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "status.json").unlink(missing_ok=True)
     source = "etcd" if lab.topology.datastore == "etcd" else str(lab.resources)
     command = [tortie(), "agent", "--source", source, "--node", node, "--status-file", str(folder / "status.json")]
-    lab.machine.start(node, command, folder / "agent.log", lab.environment | agent_environment(lab, node))
+    return lab.machine.start(node, command, folder / "agent.log", lab.environment | agent_environment(lab, node))
 
 
 def agent_environment(lab: Laboratory, node: str) -> dict[str, str]:
@@ -266,14 +273,23 @@ def status(lab: Laboratory, node: str) -> dict[str, Any]:
     return found
 
 
-def wait_for_agent(lab: Laboratory, node: str) -> None:
+def wait_for_agent(lab: Laboratory, node: str, pid: int) -> None:
     """Waits until an agent has programmed what it read; raises `KernelRefused` with the end of its log."""
-    _wait(lambda: bool(status(lab, node).get("ready")), lambda: f"the agent of {node} is not ready: {_log_end(lab, node)}")
+    _wait(
+        lambda: bool(status(lab, node).get("ready")),
+        lambda: f"the agent of {node} is not ready: {_agent_words(lab, node)}",
+        pid,
+    )
 
 
-def _log_end(lab: Laboratory, node: str) -> str:
+def _agent_words(lab: Laboratory, node: str) -> str:
+    return _log_end(lab.folder(node) / "agent.log")
+
+
+def _log_end(path: Path) -> str:
+    """The last line of a log."""
     try:
-        lines = (lab.folder(node) / "agent.log").read_text().strip().splitlines()
+        lines = path.read_text(errors="replace").strip().splitlines()
     except OSError:
         return "no log"
     return lines[-1] if lines else "it has said nothing"
@@ -305,19 +321,23 @@ def cni_config(lab: Laboratory, node: str) -> dict[str, Any]:
 
 def attach_pods(lab: Laboratory) -> tuple[Attached, ...]:
     """Attaches all pods, on several nodes at once; raises `KernelRefused` with the plugin's words."""
-    for pod in lab.topology.all_pods:
-        lab.machine.add_namespace(pod_namespace(pod))
     with ThreadPoolExecutor(_HANDS) as hands:
-        return tuple(hands.map(lambda pod: attach_pod(lab, pod), lab.topology.all_pods))
+        waiting = [hands.submit(attach_pod, lab, pod) for pod in lab.topology.all_pods]
+        try:
+            return tuple(one.result() for one in waiting)
+        except BaseException:
+            hands.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def pod_namespace(pod: LabPod) -> str:
     """What a pod's network namespace is called in the laboratory."""
-    return f"pod-{pod.namespace}-{pod.name}"
+    return f"pod:{pod.namespace}:{pod.name}"
 
 
 def attach_pod(lab: Laboratory, pod: LabPod) -> Attached:
-    """Attaches one pod; raises `KernelRefused` with the plugin's words."""
+    """Makes and attaches one pod; raises `KernelRefused` with the plugin's words."""
+    lab.machine.add_namespace(pod_namespace(pod))
     container = hashlib.sha256(f"{lab.topology.name}/{pod.namespace}/{pod.name}".encode()).hexdigest()
     document = call_cni(lab, pod, container, "ADD")
     return Attached(pod, container, tuple(parse_prefix(entry["address"]) for entry in document["ips"]))
@@ -365,10 +385,19 @@ def start_bird(lab: Laboratory, node: str) -> None:
     blocks = ["--ipam-dir", str(lab.machine.state / "ipam")] if directory else []
     source = str(lab.resources) if directory else "etcd"
     command = [tortie(), "bgp", "--source", source, "--node", node, "-o", str(folder), *blocks]
-    lab.machine.start(node, command, lab.folder(node) / "bgp.log", lab.environment)
+    log = lab.folder(node) / "bgp.log"
+    writer = lab.machine.start(node, command, log, lab.environment)
     written = folder / "bird.conf"
-    _wait(written.exists, lambda: f"no configuration of BIRD was written for {node}")
+    _wait(written.exists, lambda: f"no configuration of BIRD was written for {node}: {_log_end(log)}", writer)
     lab.machine.start(node, _bird(folder, recover=True), lab.folder(node) / "bird.log")
+
+
+def bird_process(lab: Laboratory, node: str) -> int:
+    """The number of a node's BIRD, as it wrote it down; 0 when it has not."""
+    try:
+        return int((_bird_folder(lab, node) / "bird.pid").read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _bird(folder: Path, *, recover: bool) -> list[str]:
@@ -464,7 +493,7 @@ def wait_for_endpoints(lab: Laboratory, attached: Iterable[Attached], *, without
             workloads: Mapping[str, str] = status(lab, name).get("workloadEndpoints", {})
             return wanted <= {key for key, state in workloads.items() if state == "up"}
 
-        _wait(all_up, lambda name=node.name: f"the agent of {name} has not set up all pods: {_log_end(lab, name)}")  # type: ignore[misc]
+        _wait(all_up, lambda name=node.name: f"the agent of {name} has not set up all pods: {_agent_words(lab, name)}")  # type: ignore[misc]
 
 
 def add_services(lab: Laboratory, attached: Iterable[Attached]) -> None:
@@ -525,9 +554,10 @@ def read_record(lab: Laboratory) -> tuple[Attached, ...]:
     return tuple(found)
 
 
-def _wait(reached: Callable[[], bool], problem: Callable[[], str]) -> None:
+def _wait(reached: Callable[[], bool], problem: Callable[[], str], pid: int = 0) -> None:
+    """Waits for what a process does, if one is given; raises `KernelRefused` when it has ended or takes too long."""
     end = time.monotonic() + LONGEST_WAIT_S
     while not reached():
-        if time.monotonic() > end:
+        if time.monotonic() > end or (pid and not runs(pid)):
             raise KernelRefused(["waiting"], problem())
         time.sleep(_TURN_S)

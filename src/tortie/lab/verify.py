@@ -6,8 +6,8 @@ agree is tried once more by itself before it is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from tortie.codec.snapshot import parse_snapshot
 from tortie.kernel.namespace import inside
@@ -19,9 +19,10 @@ from tortie.lab.policy import Meaning, Policy
 from tortie.lab.prediction import Prediction, Predictor
 from tortie.lab.probe import Outcome, serving
 from tortie.lab.station import Kind, Station, Target, stations_of, targets_of
-from tortie.lab.up import ROUTER, Laboratory, ask_etcd, read_record, read_resources
+from tortie.lab.up import ROUTER, Laboratory, ask_etcd, bird_process, read_record, read_resources, status
 from tortie.model.read import Resources, parse_resources
 from tortie.model.workload_name import pod_interface
+from tortie.net.error import InvalidInput
 from tortie.simulator.walk import Node
 
 PATIENT_S = 4.0
@@ -43,24 +44,40 @@ class Finding:
         return self.outcome.connected is self.prediction.connects and self.outcome.connected is self.meaning.allows
 
 
-def verify(lab: Laboratory, say: Callable[[str], None]) -> tuple[Finding, ...]:
-    """Tries everything. Raises `InvalidInput` when the laboratory is not up, `OSError` when it is not whole."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which tries are to be shown with all their walks: by the names of both ends, and the probe."""
+
+    station: str
+    target: str
+    probe: str
+
+    def asks(self, station: Station, target: Target) -> bool:
+        """Whether it is about a try."""
+        return (self.station, self.target, self.probe) == (station.name, target.name, str(target.probe))
+
+
+def verify(lab: Laboratory, say: Callable[[str], None], shown: Sequence[Question] = ()) -> tuple[Finding, ...]:
+    """Tries everything; the predictions of tries that disagree, and of those to be `shown`, have all their walks.
+
+    Raises `InvalidInput` when the laboratory is not up or not whole, or nothing is tried that is to be shown;
+    `KernelRefused` and `OSError` when a node cannot be read.
+    """
     attached = read_record(lab)
     stations = stations_of(lab.topology, attached)
+    check_whole(lab, stations)
+    for problem in ailments(lab):
+        say(problem)
     targets = tuple(targets_of(lab.topology, stations))
+    pairs = _pairs(lab, stations, targets)
+    for question in shown:
+        _check_question(question, pairs)
     say("snapshots")
     predictor = make_predictor(lab, stations)
-    resources = lab_state(lab)
-    policy = Policy(lab.topology, resources, pod_interfaces(stations))
+    policy = Policy(lab.topology, lab_state(lab), pod_interfaces(stations))
     lost = lost_nodes(lab)
     if lost:
         say(f"lost, and left out with their pods: {', '.join(sorted(lost))}")
-    pairs = [
-        (one, target)
-        for one in stations
-        for target in targets
-        if target.behind != one and target.via != one.name and not lost & {one.node, target.behind.node, target.via}
-    ]
     say(f"{len(pairs)} tries")
     with serving(lab.machine, stations, targets) as prober:
         outcomes = prober.probe(pairs)
@@ -71,7 +88,61 @@ def verify(lab: Laboratory, say: Callable[[str], None]) -> tuple[Finding, ...]:
         for place in doubtful:
             (outcome,) = prober.probe([pairs[place]], PATIENT_S)
             findings[place] = _finding(pairs[place], outcome, predictor, policy)
-    return tuple(findings)
+    return tuple(_with_walks(finding, predictor, shown) for finding in findings)
+
+
+def _pairs(lab: Laboratory, stations: Iterable[Station], targets: Iterable[Target]) -> list[tuple[Station, Target]]:
+    """Who tries what: everybody everything but itself, without the nodes that are lost and their pods."""
+    lost = lost_nodes(lab)
+    known = tuple(targets)
+    return [
+        (one, target)
+        for one in stations
+        for target in known
+        if target.behind != one and target.via != one.name and not lost & {one.node, target.behind.node, target.via}
+    ]
+
+
+def _check_question(question: Question, pairs: Iterable[tuple[Station, Target]]) -> None:
+    tried = {(one.name, target.name, str(target.probe)) for one, target in pairs}
+    if (question.station, question.target, question.probe) in tried:
+        return
+    for place, word in enumerate((question.station, question.target, question.probe)):
+        known = dict.fromkeys(one[place] for one in sorted(tried))
+        if word not in known:
+            raise InvalidInput(f"--show: nothing is tried that has {word!r} there", remedy=f"one of {', '.join(known)}")
+    raise InvalidInput(f"--show: {question.probe} is not tried from {question.station} to {question.target}")
+
+
+def check_whole(lab: Laboratory, stations: Iterable[Station]) -> None:
+    """Raises `InvalidInput` when a namespace is gone that must be there."""
+    there = set(lab.machine.namespaces())
+    wanted = [station.namespace for station in stations] + ([ROUTER] if lab.topology.router is not None else [])
+    gone = [what for what in wanted if lab.machine.namespace(what) not in there]
+    if gone:
+        name = lab.topology.name
+        names = ", ".join(lab.machine.namespace(what) for what in gone)
+        remedy = f"tortie lab down {name}, then up"
+        raise InvalidInput(f"laboratory {name} is not whole: there is no namespace {names}", remedy=remedy)
+
+
+def ailments(lab: Laboratory) -> Iterator[str]:
+    """What does not run that should, on nodes that are not lost; rules and routes may be those of before."""
+    for node in lab.topology.nodes:
+        if node.name in lost_nodes(lab):
+            continue
+        running = set(lab.machine.processes([lab.machine.namespace(node.name)]))
+        if status(lab, node.name).get("pid") not in running:
+            yield f"{node.name}: its agent does not run, so its rules may be those of before"
+        if bird_process(lab, node.name) not in running:
+            yield f"{node.name}: its BIRD does not run, so routes may be missing"
+
+
+def _with_walks(finding: Finding, predictor: Predictor, shown: Iterable[Question]) -> Finding:
+    if finding.agrees and not any(question.asks(finding.station, finding.target) for question in shown):
+        return finding
+    prediction = predictor.predict(finding.station, finding.target, finding.outcome, with_hops=True)
+    return replace(finding, prediction=prediction)
 
 
 def _finding(pair: tuple[Station, Target], outcome: Outcome, predictor: Predictor, policy: Policy) -> Finding:

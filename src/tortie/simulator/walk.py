@@ -6,7 +6,7 @@ session, and the first outcome's changes become the session's, so that the next 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tortie.net.address import IPFamily
@@ -78,11 +78,14 @@ class Node:
             found = self._families[family] = compile_family(self.snapshot, family)
         return found
 
-    def session(self, *, clock_s: float = 0.0) -> Session:
-        """A fresh table of connections, sets and memories as the snapshot has them; `clock_s` is seconds since 1970."""
+    def session(self, *, clock_s: float = 0.0, connections: Iterable[ConnEntry] | None = None) -> Session:
+        """A fresh table of connections, sets and memories as the snapshot has them; `clock_s` is seconds since 1970.
+
+        With `connections` it has those of the snapshot's alone, for who knows that a packet can meet no others.
+        """
         entries = self.snapshot.connections
         session = Session(self._sets, clock_s=clock_s, connections_known=entries is not None)
-        load_connections(session, entries or ())
+        load_connections(session, (entries or ()) if connections is None else connections)
         return session
 
 
