@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from tests import trace_values
+from tests.explained_cluster import explained
+from tests.reference_builder import WORLD, global_policy, host, policy, read, resource
 from tortie.cli.arrival import plan_arrival
+from tortie.cli.main import main as command_line
 from tortie.cli.packet_option import parse_packet_words, split_words
 from tortie.cli.snapshot_file import load_snapshot
 from tortie.cli.terminal import Paper, write_lines
+from tortie.cli.trace_policy import Policy, head_lines, policy_lines
 from tortie.cli.trace_text import View, flow_lines, walk_lines
+from tortie.explain.origin import Origins
 from tortie.simulator.flow import walk_flow
 from tortie.simulator.summary import read_naming
 from tortie.simulator.walk import Node
@@ -24,6 +31,29 @@ JOURNEYS = {
     "masqueraded": "tcp 192.170.80.2:40003 203.0.113.10:443 -i docker0",
     "from-the-node": "tcp 10.20.0.11:40005 10.20.0.12:6443",
     "no-such-pod": "tcp 192.170.140.66:40012 192.170.21.9:80 -i eth0",
+}
+UNWELCOME = {"not-selected": "tcp 192.170.21.3:40009 192.170.21.4:5432 -i cali551b05c3e54"}
+RESOURCES = ("-r", str(REFERENCE.parent / "resources"), "--node", "reference")
+POLICIES = (
+    policy("out", "a", "{selector: role == 'front', types: [Egress], egress: [{action: Deny, protocol: TCP}]}")
+    + policy("in", "b", "{types: [Ingress], ingress: [{action: Allow, protocol: TCP, destination: {ports: [sql]}}]}")
+    + policy("friends", "b", "{types: [Ingress], ingress: [{action: Allow, source: {selector: kind == 'friend'}}]}")
+    + resource("NetworkSet", "friends", "{nets: [192.0.2.7/32]}", namespace="b", labels="{kind: friend}")
+    + host("eth", "interfaceName: eth0, expectedIPs: [10.20.0.1]")
+    + global_policy(
+        "untracked",
+        "{selector: has(host), applyOnForward: true, doNotTrack: true,"
+        " ingress: [{action: Allow, protocol: UDP, destination: {ports: [53]}}, {action: Deny, protocol: SCTP}]}",
+    )
+)
+SMALL_CLUSTER = {
+    "two-places": ("tcp 10.65.0.2:1000 10.65.0.3:80", "cali1"),
+    "a-stranger": ("tcp 192.0.2.1:1000 10.65.0.3:80", "eth0"),
+    "untracked-denies": ("sctp 192.0.2.1:1000 10.65.0.3:80", "eth0"),
+    "untracked-answer": ("udp 192.0.2.1:1000 10.20.0.1:53", "eth0"),
+    "no-endpoint": ("tcp 10.65.0.9:1000 10.65.1.2:80", "cali9"),
+    "to-its-host": ("udp 10.65.0.2:1000 10.20.0.1:80", "cali1"),
+    "through": ("tcp 192.0.2.1:1000 10.65.0.3:5432", "eth0"),
 }
 FOLDER = Path(__file__).parent / "trace"
 PAPERS = {"plain": Paper(), "narrow": Paper(60), "colour": Paper(100, colour=True)}
@@ -39,7 +69,7 @@ def cases() -> dict[str, str]:
     for paper in ("narrow", "colour"):
         texts[f"dropped-by-policy-{paper}.txt"] = write_lines(walk_lines(one, VIEWS[""]), PAPERS[paper])
     texts["dropped-by-policy-misses.txt"] = write_lines(walk_lines(one, VIEWS["-misses"]), PAPERS["plain"])
-    return texts | _reference_texts()
+    return texts | _reference_texts() | _policy_texts()
 
 
 def _reference_texts() -> dict[str, str]:
@@ -52,6 +82,19 @@ def _reference_texts() -> dict[str, str]:
         flow = walk_flow(node, planned.arrival)
         lines = [*walk_lines(flow.first, view, notes=planned.notes), *flow_lines(flow, view, full=False)]
         texts[f"reference-{name}.txt"] = write_lines(lines, PAPERS["plain"])
+    return texts
+
+
+def _policy_texts() -> dict[str, str]:
+    """What `-r` adds: packets of the reference node in full, and what is said of a small cluster in short."""
+    texts = {}
+    for name in ("closed-port", "not-selected"):
+        command = ["trace", "-n", str(REFERENCE), *RESOURCES, *(JOURNEYS | UNWELCOME)[name].split()]
+        texts[f"policy-{name}.txt"] = CliRunner().invoke(command_line, command, catch_exceptions=False).stdout
+    for name, (packet, in_iface) in SMALL_CLUSTER.items():
+        seen = explained(read(WORLD, POLICIES), packet, in_iface)
+        policy = Policy(seen.basis, Origins(seen.basis), seen.explanation)
+        texts[f"policy-{name}.txt"] = write_lines([*head_lines(policy), *policy_lines(policy)], PAPERS["plain"])
     return texts
 
 

@@ -1,0 +1,143 @@
+"""`tortie trace -r`: policy in text and in the document, on the reference node and on changed ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.unit.simulator.test_document import VALIDATOR
+from tortie.cli.main import main
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "reference-node"
+SNAPSHOT, RESOURCES = EXAMPLE / "snapshot", EXAMPLE / "resources"
+CLOSED = ("tcp", "192.170.140.66:40007", "192.170.21.3:8080", "-i", "eth0")
+OPEN = ("tcp", "192.170.140.66:40001", "192.170.21.3:80", "-i", "eth0")
+NOT_SELECTED = ("tcp", "192.170.21.3:40009", "192.170.21.4:5432", "-i", "cali551b05c3e54")
+
+
+def tortie(*words: str | Path, node: Path = SNAPSHOT, name: str = "reference") -> Result:
+    command = ["trace", "-n", str(node), "-r", str(RESOURCES), "--node", name, *map(str, words)]
+    return CliRunner().invoke(main, command, catch_exceptions=False)
+
+
+def document(*words: str, node: Path = SNAPSHOT) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(tortie(*words, "--json", node=node).stdout)
+    VALIDATOR.validate(made)
+    return made
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the reference node's snapshot, to be spoiled."""
+    return Path(shutil.copytree(SNAPSHOT, tmp_path / "node"))
+
+
+def test_the_last_lines_tell_policy_and_what_would_let_the_packet_through() -> None:
+    found = tortie(*CLOSED)
+    assert found.exit_code == 1
+    assert found.stdout.split("\n\n")[-1].splitlines() == [
+        "policy ingress of pod shop/web: selected by 1 policy, which does not allow tcp/8080 from pod default/client-2"
+        " to pod shop/web",
+        "       Kubernetes NetworkPolicy shop/web  rule 1 allows tcp/80; the destination port is 8080",
+        "change any of these lets it through (rendered, and walked again with its answer), smallest first:",
+        "       1 Kubernetes NetworkPolicy shop/web, ingress rule 1: add port 8080",
+        "       2 Kubernetes NetworkPolicy shop/web: add an ingress rule that allows tcp/8080 from 192.170.140.66/32",
+        "       3 a new NetworkPolicy shop/allow-tcp-8080-ingress for app == 'web', whose ingress rule allows tcp/8080"
+        " from any namespace and projectcalico.org/namespace == 'default' && app == 'client'",
+    ]
+
+
+def test_who_is_at_the_ends_stands_under_the_packet() -> None:
+    assert tortie(*OPEN).stdout.splitlines()[1:5] == [
+        "source: 192.170.140.66 is pod default/client-2 on node-2",
+        "destination: 192.170.21.3 is pod shop/web",
+        "in: eth0 is HostEndpoint reference-eth0",
+        "out: cali551b05c3e54 is pod shop/web",
+    ]
+
+
+def test_steps_name_the_rule_of_the_policy_the_pod_and_the_selector() -> None:
+    text = tortie(*NOT_SELECTED, "--misses").stdout
+    assert "# egress of pod shop/web; Calico: from workload cali551b05c3e54" in text
+    assert "# Namespace shop, egress rule 1; mark 0x0 -> 0x10000 (accept)" in text
+    missed = next(line for line in text.splitlines() if "cali-pi-shop/knp.default.db:1 " in line)
+    assert "Kubernetes NetworkPolicy shop/db, ingress rule 1; cali40s:" in missed
+    assert 'is (projectcalico.org/namespace == "shop" && ' in missed
+
+
+def test_what_allowed_a_packet_is_told_by_policy() -> None:
+    found = tortie(*OPEN, "--brief")
+    assert found.exit_code == 0
+    assert found.stdout.splitlines()[-2:] == [
+        "policy ingress of HostEndpoint reference-eth0 (eth0) for forwarded traffic:"
+        " no policy applies to forwarded traffic, so it passes",
+        "policy ingress of pod shop/web: Kubernetes NetworkPolicy shop/web rule 1 allows it",
+    ]
+
+
+@pytest.mark.parametrize("more", [(), ("--brief",), ("--one",)], ids=["full", "brief", "one"])
+def test_the_document_has_a_policy_that_fits_the_schema(more: tuple[str, ...]) -> None:
+    policy = document(*NOT_SELECTED, *more)["policy"]
+    assert policy["verdict"]["cause"] == "no_policy_allows" and policy["stale"] is None
+    assert [change["resources"][0]["kind"] for change in policy["changes"]] == ["label", "rule", "policy"]
+
+
+def test_every_rule_of_calicos_has_an_origin_in_the_document() -> None:
+    steps = [step for step in document(*OPEN)["steps"] if step["kind"] == "rule"]
+    ours = [step for step in steps if step["chain"].startswith("cali-")]
+    assert ours and all(step["origin"]["rendered"] for step in ours)
+    rules = {(step["origin"]["owner"]["title"], step["origin"]["rule"]) for step in ours if step["origin"]["rule"]}
+    assert rules == {("Kubernetes NetworkPolicy shop/web", 1)}
+    assert all("origin" not in step for step in json.loads(plain("--json"))["steps"])
+
+
+def plain(*words: str) -> str:
+    """The same packet without resources."""
+    return CliRunner().invoke(main, ["trace", "-n", str(SNAPSHOT), *OPEN, *words], catch_exceptions=False).stdout
+
+
+def test_an_edited_rule_is_not_attributed_and_the_resources_are_called_stale(copy: Path) -> None:
+    save = copy / "iptables-save"
+    save.write_text(save.read_text().replace("--dports 80 ", "--dports 81 "))
+    text = tortie(*OPEN, "--misses", node=copy).stdout
+    (missed,) = (line for line in text.splitlines() if "cali-pi-shop/knp.default.web:1 " in line and "dports 81" in line)
+    assert missed.endswith("; not as these resources have it")
+    assert "stale: 3 chains (raw cali-pi-shop/knp.default.web, " in text
+    assert "policy the node drops it, and rules as these resources mean them would let it through" in text
+    policy = document(*OPEN, node=copy)["policy"]
+    assert (policy["verdict"]["cause"], policy["passes_as_meant"], policy["changes"]) == ("not_rendered", True, [])
+
+
+def test_a_single_rules_file_is_enough(copy: Path) -> None:
+    found = tortie(*CLOSED, "-o", "cali551b05c3e54", "--brief", node=copy / "iptables-save")
+    assert "Kubernetes NetworkPolicy shop/web, ingress rule 1: add port 8080" in found.stdout
+    assert "stale" not in found.stdout
+
+
+def test_a_name_that_no_resource_has_is_told() -> None:
+    found = tortie(*CLOSED, "--brief", name="referense")
+    assert "no resource names the node referense (did you mean reference?)" in found.stdout
+    assert "stale: " in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-n", "SNAP", "-r", "RES", "--batch", "x"], "-r is for a single packet"),
+        (["-n", "SNAP", "--node", "a", *CLOSED], "--node names a node in resources"),
+        (["-n", "SNAP", "-r", "RES", *CLOSED], "a snapshot does not say which node it is of (say it with --node NAME)"),
+        (["-n", "SNAP", "-r", "/nowhere", "--node", "a", *CLOSED], "/nowhere: No such file or directory"),
+        (["-n", "-", "-r", "-", "--node", "a", *CLOSED], "stdin (-) can be read only once"),
+    ],
+    ids=["many packets", "no resources", "no name", "no directory", "stdin twice"],
+)
+def test_bad_input_is_one_line(words: list[str], message: str) -> None:
+    places = {"SNAP": str(SNAPSHOT), "RES": str(RESOURCES)}
+    found = CliRunner().invoke(main, ["trace", *(places.get(word, word) for word in words)], catch_exceptions=False)
+    assert found.exit_code == 2
+    assert message in found.stderr and found.stderr.count("\n") == 1
