@@ -458,6 +458,35 @@ class TestWhoWeAre:
 
         in_server(script, token="first", context=context)
 
+    @pytest.mark.parametrize(
+        ("printed", "works"),
+        [('{"status": {"token": "secret"}}', True), ("nonsense", False), ("{}", False), ("[]", False), (None, False)],
+        ids=["a token", "no JSON", "no token", "no object", "it fails"],
+    )
+    def test_a_plug_in_that_says_who_we_are(self, tmp_path: Path, printed: str | None, works: bool) -> None:
+        plug_in = tmp_path / "plug-in"
+        plug_in.write_text(f"#!/bin/sh\necho '{printed}'\n" if printed else "#!/bin/sh\nexit 3\n")
+        plug_in.chmod(0o700)
+
+        async def script(server: ApiServer) -> None:
+            program = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": str(plug_in)}
+            config = {
+                "current-context": "here",
+                "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+                "clusters": [{"name": "c", "cluster": {"server": server.url}}],
+                "users": [{"name": "u", "user": {"exec": program}}],
+            }
+            (tmp_path / "kubeconfig").write_text(json.dumps(config))
+            source = KubernetesSource(
+                KubernetesClient(ClientConfig(kubeconfig=str(tmp_path / "kubeconfig"))),
+                back_off=lambda: BackOff(60, 60),
+            )
+            async with Hearer(source) as heard:
+                await heard.until(lambda heard: heard.in_sync or heard.lost is not None, "heard")
+                assert heard.in_sync is works
+
+        in_server(script, token="secret")
+
     def test_a_kubeconfig_with_a_certificate(self, tmp_path: Path) -> None:
         authority, context = _tls(tmp_path, ask_clients=True)
 

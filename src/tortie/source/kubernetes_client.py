@@ -35,6 +35,8 @@ TIMEOUT_S = 30.0
 _GRACE_S = 30.0
 """So long after its time a watch counts as dead."""
 _GONE = 410
+_FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ConfigError, ValueError, KeyError, TypeError)
+"""What a request may end in; the last three when a plug-in that should say who we are prints something else."""
 _SOCKET_OPTIONS = (
     # A server that went without a word is found out within a minute, however quiet the watch is (tcp(7)).
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -116,7 +118,7 @@ class KubernetesClient:
         while True:
             try:
                 response = await self._http.get(kind.path, params=parameters)
-            except (httpx.HTTPError, httpx.StreamError, OSError, ConfigError) as error:
+            except _FAILURES as error:
                 raise self._failed(kind, error) from None
             if response.status_code == httpx.codes.NOT_FOUND:
                 return None
@@ -153,7 +155,7 @@ class KubernetesClient:
                 async for line in response.aiter_lines():
                     if line:
                         yield self._event(kind, line)
-        except (httpx.HTTPError, httpx.StreamError, OSError, ConfigError) as error:
+        except _FAILURES as error:
             if not begun:
                 raise self._failed(kind, error) from None
 
