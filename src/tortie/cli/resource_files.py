@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from tortie.model.read import Refusal, Resources, parse_resources
 from tortie.model.resource import ReadOptions
@@ -53,9 +52,9 @@ def load_resources(
     """
     files = find_files(paths)
     refusals: list[Refusal] = []
-    with _bar(files if report else ()) as advance:
-        texts = _texts(files, refusals if keep_going else None, advance)
-        resources = parse_resources(texts, options=options, keep_going=keep_going)
+    with _bar(files if report else ()) as progress:
+        texts = _texts(files, refusals if keep_going else None, progress)
+        resources = parse_resources(texts, options=options, keep_going=keep_going, reached=progress.reached)
     unread = tuple(refusal.problem for refusal in refusals)
     return replace(resources, problems=(*unread, *resources.problems), refusals=(*refusals, *resources.refusals))
 
@@ -120,9 +119,7 @@ def _is_broken(entry: os.DirEntry[str]) -> bool:
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
-def _texts(
-    files: Iterable[ResourceFile], refusals: list[Refusal] | None, advance: Callable[[int], None]
-) -> Iterator[tuple[str, str]]:
+def _texts(files: Iterable[ResourceFile], refusals: list[Refusal] | None, progress: _Progress) -> Iterator[tuple[str, str]]:
     """Each file's name and text; a file that is none is raised, or put among the refusals if there are any to be."""
     for file in files:
         try:
@@ -140,8 +137,8 @@ def _texts(
             # Of another encoding, words of ASCII can still be seen.
             refusals.append(Refusal(problem, text=data.decode(errors="replace").replace("\0", ""), whole=True))
         else:
+            progress.begin(file.size, text)
             yield file.source, text
-        advance(file.size)
 
 
 def _read(file: ResourceFile) -> bytes:
@@ -174,16 +171,33 @@ def _decode(data: bytes, source: str) -> str:
 # --- progress ----------------------------------------------------------------------------------------------------
 
 
-class _Advance(Protocol):
-    def __call__(self, size: int, /) -> None: ...
+class _Progress:
+    """How far reading is, in bytes: whole files, and of the one that is read as much as its line says."""
+
+    def __init__(self, show: Callable[[float], object] | None = None) -> None:
+        self._show = show
+        self._before = self._size = 0
+        self._lines = 1
+
+    def begin(self, size: int, text: str) -> None:
+        """A file's turn; those before it are done."""
+        if self._show is not None:
+            self._before, self._size = self._before + self._size, size
+            self._lines = text.count("\n") + 1
+            self._show(self._before)
+
+    def reached(self, line: int) -> None:
+        """A line of the file, from 1."""
+        if self._show is not None:
+            self._show(self._before + self._size * line / self._lines)
 
 
 @contextmanager
-def _bar(files: Iterable[ResourceFile]) -> Iterator[_Advance]:
+def _bar(files: Iterable[ResourceFile]) -> Iterator[_Progress]:
     """A bar over bytes on stderr, where that is a terminal and there is something to wait for; gone when done."""
     total = sum(file.size for file in files)
     if total < _SLOW_BYTES or sys.stderr is None or not sys.stderr.isatty():
-        yield lambda size: None
+        yield _Progress()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -191,4 +205,4 @@ def _bar(files: Iterable[ResourceFile]) -> Iterator[_Advance]:
     columns = (TextColumn("reading resources"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=total)
-        yield lambda size: progress.advance(task, size)
+        yield _Progress(lambda done: progress.update(task, completed=done))

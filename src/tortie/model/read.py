@@ -7,7 +7,7 @@ up only for what is reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -104,13 +104,18 @@ def key_of(resource: Resource) -> Key:
 
 
 def parse_resources(
-    texts: Iterable[tuple[str, str]], *, options: ReadOptions | None = None, keep_going: bool = False
+    texts: Iterable[tuple[str, str]],
+    *,
+    options: ReadOptions | None = None,
+    keep_going: bool = False,
+    reached: Callable[[int], None] = lambda line: None,
 ) -> Resources:
     """The resources in texts, given as (source, text); a source's name is for messages only.
 
-    Raises `InvalidInput`, with source and line, at the first thing that is wrong, unless told to keep going.
+    `reached` is told the line of each object, from 1, as reading gets there. Raises `InvalidInput`, with source and line, at
+    the first thing that is wrong, unless told to keep going.
     """
-    reading = _Reading(options or ReadOptions(), keep_going)
+    reading = _Reading(options or ReadOptions(), keep_going, reached)
     for source, text in texts:
         reading.add_text(source, text)
     reading.check_pools()
@@ -120,7 +125,8 @@ def parse_resources(
 class _Reading:
     """Resources so far, each with the document that it came from."""
 
-    def __init__(self, options: ReadOptions, keep_going: bool) -> None:
+    def __init__(self, options: ReadOptions, keep_going: bool, reached: Callable[[int], None]) -> None:
+        self.reached = reached
         self.options = options
         self.keep_going = keep_going
         self.found: dict[Key, Resource] = {}
@@ -136,6 +142,7 @@ class _Reading:
     def add_text(self, source: str, text: str) -> None:
         try:
             for document in parse_documents(text):
+                self.reached(document.line)
                 self.add(source, document)
         except InvalidInput as error:
             self.refuse(Refusal(error.at(source=source), text=text))

@@ -160,6 +160,17 @@ def test_a_bar_is_shown_on_a_terminal_only_and_only_where_it_takes_long(
     assert shown["pipe"] == ""
 
 
+def test_the_bar_moves_within_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, a_yaml="---\n".join(PROFILE % f"p{n}" + "# " + "x" * 20_000 + "\n" for n in range(100)))
+    shown: list[float] = []
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr("rich.progress.Progress.update", lambda self, task, completed: shown.append(completed))
+    load_resources([str(tmp_path)])
+    assert shown == sorted(shown)
+    assert len(set(shown)) == 101
+    assert shown[-1] <= (tmp_path / "a.yaml").stat().st_size
+
+
 def test_files_come_in_the_order_of_their_names(tmp_path: Path) -> None:
     for name in ("b", "a", "c"):
         write(tmp_path, **{f"{name}_yaml": PROFILE % name})
