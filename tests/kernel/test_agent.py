@@ -203,6 +203,35 @@ def test_one_command_tells_how_it_is(node: AgentNode) -> None:
     assert "3 up" in told.stdout and "as the datastore says" in told.stdout
 
 
+def test_a_program_that_fights_for_the_first_place_is_named_and_not_fought_for_ever(node: AgentNode) -> None:
+    node.start()
+    node.until(node.is_ready)
+    theirs = ["-j", "ACCEPT", "-m", "comment", "--comment", "me-first"]
+    stop = threading.Event()
+    struck = 0
+
+    def fight() -> None:
+        nonlocal struck
+        while not stop.wait(0.02):
+            if "me-first" not in "".join(node.rules("FORWARD")[:1]):
+                node.tool("iptables-nft", "-I", "FORWARD", *theirs)
+                struck += 1
+
+    fighter = threading.Thread(target=fight)
+    fighter.start()
+    try:
+        node.until(lambda: "repairs are made more slowly from now on" in node.log.read_text(), 30)
+        before = struck
+        time.sleep(3)
+        assert struck - before <= 4
+    finally:
+        stop.set()
+        fighter.join()
+    (line,) = [line for line in node.log.read_text().splitlines() if "more slowly" in line]
+    assert "iptables -t filter FORWARD:" in line and "me-first" in line
+    assert "by=" in line and "iptables" in line.partition("by=")[2]
+
+
 @pytest.mark.parametrize("node", ["legacy"], indirect=True)
 def test_a_lock_that_another_program_holds_is_waited_for(node: AgentNode) -> None:
     node.start()
