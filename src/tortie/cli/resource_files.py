@@ -61,7 +61,7 @@ def load_resources(
 
 def read_texts(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Each file's name and text, for those who read them in their own way; raises `InvalidInput`."""
-    return _texts(find_files(paths), None, lambda size: None)
+    return _texts(find_files(paths), None, _Progress())
 
 
 def problem_lines(resources: Resources) -> Iterator[str]:

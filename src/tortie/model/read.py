@@ -112,8 +112,8 @@ def parse_resources(
 ) -> Resources:
     """The resources in texts, given as (source, text); a source's name is for messages only.
 
-    `reached` is told the line of each object, from 1, as reading gets there. Raises `InvalidInput`, with source and line, at
-    the first thing that is wrong, unless told to keep going.
+    `reached` is told the line of each object, from 1, as reading gets there. Raises `InvalidInput`, with source and line,
+    at the first thing that is wrong, unless told to keep going.
     """
     reading = _Reading(options or ReadOptions(), keep_going, reached)
     for source, text in texts:
