@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tortie.cli.resource_files import find_files, load_resources, problem_lines
+from tortie.cli.resource_files import find_files, load_resources, problem_lines, read_texts
 from tortie.model.policy import GlobalNetworkPolicy
 from tortie.model.profile import Profile
 from tortie.net.error import InvalidInput
@@ -176,3 +176,10 @@ def test_files_come_in_the_order_of_their_names(tmp_path: Path) -> None:
         write(tmp_path, **{f"{name}_yaml": PROFILE % name})
     found = [os.path.basename(file.path) for file in find_files([str(tmp_path)])]
     assert found == ["a.yaml", "b.yaml", "c.yaml"]
+
+
+def test_texts_for_other_readers(tmp_path: Path) -> None:
+    write(tmp_path, a_yaml=PROFILE % "a", b_yaml="not YAML: [")
+    assert [text for _, text in read_texts([str(tmp_path)])] == [PROFILE % "a", "not YAML: ["]
+    with pytest.raises(InvalidInput, match="No such file"):
+        read_texts([str(tmp_path / "none")])
