@@ -8,8 +8,11 @@ from tortie.calc.view import NodeView
 from tortie.model import v1
 from tortie.model.read import Resources
 from tortie.render.config import RenderConfig
+from tortie.render.marks import allocate_bits
 from tortie.render.ruleset import Rendering
 from tortie.render.state import NodeState
+from tortie.simulator.mark_layout import MarkLayout
+from tortie.simulator.summary import Naming
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,13 @@ class Basis:
     resources: Resources
     node: str
     cluster: v1.Cluster
+    """Its policies and profiles are those of the resources; endpoints and sets are looked up there."""
     view: NodeView
     state: NodeState
     config: RenderConfig
     rendering: Rendering
+
+    @property
+    def naming(self) -> Naming:
+        """Which bit of the mark says that a packet is accepted."""
+        return Naming(MarkLayout(accept=allocate_bits(self.config.mark_mask).accept))

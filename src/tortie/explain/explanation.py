@@ -24,7 +24,6 @@ from tortie.explain.world import Answer, Question, World, ask
 from tortie.model import v1
 from tortie.net.address import Address
 from tortie.netfilter.snapshot import Snapshot
-from tortie.simulator.summary import read_naming
 from tortie.simulator.trace import Trace
 
 
@@ -72,9 +71,8 @@ def explain(basis: Basis, snapshot: Snapshot, question: Question, answer: Answer
     parties = Parties(basis.resources, felix_exact=basis.config.felix_exact)
     first = answer.first.trace
     ends = tuple(_ends(first, basis, parties))
-    naming = read_naming(snapshot.rulesets)
     allowed = tuple(
-        Allowed(endpoint, by, _allowed_text(endpoint, by)) for endpoint, by in allowances(first, origins, naming)
+        Allowed(endpoint, by, _allowed_text(endpoint, by)) for endpoint, by in allowances(first, origins, basis.naming)
     )
     if answer.dropped is None:
         return Explanation(basis.node, differences, ends, allowed)

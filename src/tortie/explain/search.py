@@ -23,9 +23,6 @@ from tortie.explain.verdict import PolicyVerdict, find_verdict
 from tortie.explain.world import Answer, Question, World, ask
 from tortie.model.read import Key, key_of
 from tortie.model.resource import Resource
-from tortie.render.marks import allocate_bits
-from tortie.simulator.mark_layout import MarkLayout
-from tortie.simulator.summary import Naming
 from tortie.simulator.trace import Trace
 
 MOST_TOLD = 6
@@ -154,8 +151,7 @@ def situation_of(answer: Answer, basis: Basis) -> Situation | None:
     if dropped is first:
         cause = find_cause(dropped, origins)
     else:
-        marks = MarkLayout(accept=allocate_bits(basis.config.mark_mask).accept)
-        cause = find_answer_cause(dropped, first, origins, Naming(marks))
+        cause = find_answer_cause(dropped, first, origins, basis.naming)
     verdict = find_verdict(cause, dropped.packet, basis, parties)
     return Situation(basis, verdict, parties, answers=_is_answer(dropped, answer))
 

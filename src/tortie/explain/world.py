@@ -14,15 +14,16 @@ from tortie.calc.calculation import Calculation
 from tortie.calc.view import NodeView
 from tortie.explain.basis import Basis
 from tortie.explain.origin import tracked
+from tortie.model import v1
 from tortie.model.parameter import felix_parameters
 from tortie.model.read import Resources, key_of
 from tortie.model.resource import Resource
-from tortie.model.resource_conversion import resources_to_v1
+from tortie.model.resource_conversion import resource_to_v1
 from tortie.netfilter.ipset import IPSet
 from tortie.netfilter.rule import Chain, Ruleset
 from tortie.netfilter.snapshot import Snapshot
 from tortie.render import names
-from tortie.render.ruleset import RenderedFamily, Rendering, render_node
+from tortie.render.ruleset import RenderedFamily, Renderer, Rendering
 from tortie.simulator.flow import Flow, walk_flow
 from tortie.simulator.trace import Trace, Verdict, Walk
 from tortie.simulator.walk import Arrival, Node, walk
@@ -82,6 +83,7 @@ class World:
     def __init__(self, basis: Basis, snapshot: Snapshot) -> None:
         self._basis = basis
         self._snapshot = snapshot
+        self._renderer = Renderer()
         self._calculation: Calculation | None = None
 
     def basis(self, changed: Iterable[Resource] = ()) -> Basis:
@@ -91,10 +93,14 @@ class World:
         if not given:
             return basis
         view = self._view(given)
-        rendering = render_node(view, basis.state, basis.config)
-        resources = with_resources(basis.resources, given)
-        cluster = resources_to_v1(resources, felix_exact=basis.config.felix_exact)
-        return replace(basis, resources=resources, cluster=cluster, view=view, rendering=rendering)
+        rendering = self._renderer.render(view, basis.state, basis.config)
+        return replace(
+            basis,
+            resources=with_resources(basis.resources, given),
+            cluster=_with_values(basis.cluster, given, felix_exact=basis.config.felix_exact),
+            view=view,
+            rendering=rendering,
+        )
 
     def node(self, basis: Basis) -> Node:
         """The node with everything as a basis has it."""
@@ -119,6 +125,21 @@ class World:
             calculation.update(key, basis.resources.get(type(resource), key.name, key.namespace))
         calculation.flush()
         return view
+
+
+def _with_values(cluster: v1.Cluster, changed: Iterable[Resource], *, felix_exact: bool) -> v1.Cluster:
+    """The cluster with the rules of changed resources in place of theirs; of endpoints and sets no one here asks it."""
+    for resource in changed:
+        match resource_to_v1(resource, felix_exact=felix_exact):
+            case v1.Policy() as policy:
+                policies = [one for one in cluster.policies if one.name != policy.name]
+                cluster = replace(cluster, policies=(*policies, policy))
+            case v1.Profile() as profile:
+                profiles = [one for one in cluster.profiles if one.name != profile.name]
+                cluster = replace(cluster, profiles=(*profiles, profile))
+            case _:
+                pass
+    return cluster
 
 
 def programmed(snapshot: Snapshot, rendering: Rendering) -> Snapshot:
