@@ -66,6 +66,10 @@ class Rules(Protocol):
         """Brings the kernel to hold what was rendered, and reads it again to be sure; a refusal is in the report."""
         ...
 
+    def endpoint_marks(self) -> Mapping[str, int]:
+        """The marks of endpoints that rules in the kernel give out, by interface; empty when nobody can tell."""
+        ...
+
     def intact(self, *, rules: bool, sets: bool) -> bool:
         """Whether the kernel still holds what was read last; False also when nobody can tell."""
         ...

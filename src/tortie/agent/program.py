@@ -5,7 +5,8 @@ through; then ip sets and rules (their own order is `reconcile.plan`'s); then ro
 forgotten, and routes that come. Either half goes on when the other fails.
 
 What is remembered between passes only saves work or cleans up behind a workload that is gone: the last rendering, the
-addresses that were routed, the marks of endpoints under IPVS. A new process starts without, and programs the same.
+addresses that were routed, the marks of endpoints under IPVS. A new process starts without and programs the same: marks are
+read from the rules that stand.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from tortie.reconcile.network import (
 )
 from tortie.reconcile.network_text import describe_network_step
 from tortie.render import names
+from tortie.render.config import RenderConfig
+from tortie.render.marks import allocate_bits, number_of_mark
 from tortie.render.ruleset import Renderer, Rendering
 from tortie.render.state import Features, NodeState
 
@@ -61,7 +64,7 @@ class Programmer:
         self._monotonic = monotonic
         self._renderer = Renderer()
         self._routed: frozenset[Address] = frozenset()
-        self._marks: Mapping[str, int] = {}
+        self._marks: Mapping[str, int] | None = None
         self._last: tuple[NodeView, Program, Rendering] | None = None
         self._renderer = Renderer()
 
@@ -124,11 +127,20 @@ class Programmer:
             if last_view is view and same:
                 return rendering
         ipvs = any(interface.name == names.IPVS_DEVICE for interface in order.interfaces)
-        state = NodeState(node_interfaces(order.interfaces), self._features, ipvs, self._marks)
+        marks = self._usable_marks(order.config) if ipvs else {}
+        state = NodeState(node_interfaces(order.interfaces), self._features, ipvs, marks)
         rendering = self._renderer.render(view, state, order.config)
-        self._marks = rendering.endpoint_marks
+        if ipvs:
+            self._marks = rendering.endpoint_marks
         self._last = (view, order, rendering)
         return rendering
+
+    def _usable_marks(self, config: RenderConfig) -> dict[str, int]:
+        """Marks that are given out already, as far as the mask still has them; at first those of the agent before this."""
+        if self._marks is None:
+            self._marks = self._rules.endpoint_marks()
+        mask = allocate_bits(config.mark_mask).endpoint
+        return {name: mark for name, mark in self._marks.items() if not mark & ~mask and number_of_mark(mask, mark) > 1}
 
     def _still_meant(self, failed: list[FailedStep], network: _NetworkPass) -> list[FailedStep]:
         """Failures without those about interfaces that went away, or down, meanwhile: nothing is wrong with that."""

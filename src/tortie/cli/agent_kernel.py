@@ -16,6 +16,7 @@ from tortie.agent.intruder import intruders
 from tortie.agent.port import CannotRead
 from tortie.agent.report import Intruder, Part, RulesReport
 from tortie.agent.sysctl import ALL_RP_FILTER
+from tortie.cli.node_state import endpoint_marks
 from tortie.cli.programming import CALICO, wanted_families
 from tortie.kernel.legacy import table_sizes
 from tortie.kernel.network import FailedStep
@@ -104,6 +105,13 @@ class KernelRules:
             return RulesReport(first_step="".join(first[:1]), intruders=tuple(found), refused=str(problem))
         self._right = tables.read_generation
         return RulesReport(settled.steps, "".join(first[:1]), settled.failures, settled.remarks, tuple(found))
+
+    def endpoint_marks(self) -> Mapping[str, int]:
+        """The marks of endpoints that rules in the kernel give out."""
+        try:
+            return endpoint_marks(Tables(self._tools, self._backend, IPFamily).read().rulesets.values())
+        except (KernelRefused, InvalidInput):
+            return {}
 
     def intact(self, *, rules: bool, sets: bool) -> bool:
         """Whether the kernel still holds what was read last."""

@@ -41,11 +41,15 @@ class Node:
     unreadable: bool = False
     links: dict[str, Link] = field(default_factory=lambda: {"cali1": Link("cali1", 1)})
     renderings: list[Rendering] = field(default_factory=list)
+    marks: dict[str, int] = field(default_factory=dict)
 
     def program(self, rendering: Rendering) -> RulesReport:
         self.asked.append("rules")
         self.renderings.append(rendering)
         return RulesReport(steps=1)
+
+    def endpoint_marks(self) -> dict[str, int]:
+        return self.marks
 
     def intact(self, *, rules: bool, sets: bool) -> bool:
         self.asked.append(f"intact {rules} {sets}")
@@ -106,6 +110,33 @@ def test_the_same_view_is_rendered_once() -> None:
     for view in (VIEW, VIEW, replace(VIEW)):
         made.run(order(Part.RULES), view)
     assert node.renderings[0] is node.renderings[1] is not node.renderings[2]
+
+
+IPVS = (Interface("cali1"), Interface("kube-ipvs0"))
+
+
+@pytest.mark.parametrize(
+    ("held", "mask", "kept"),
+    [(0x500000, 0xFFFF0000, True), (0x500000, 0xFF000000, False), (0x5, 0xFFFF0000, False), (0x100000, 0xFFFF0000, False)],
+    ids=["kept", "outside another mask", "nobody's", "of other endpoints"],
+)
+def test_under_ipvs_marks_that_are_given_out_are_kept(held: int, mask: int, kept: bool) -> None:
+    node = Node(marks={"cali1": held})
+    made = programmer(node)
+    config = RenderConfig(mark_mask=mask)
+    for view in (VIEW, replace(VIEW)):
+        made.run(replace(order(Part.RULES), interfaces=IPVS, config=config), view)
+        assert (node.renderings[-1].endpoint_marks["cali1"] == held) is kept
+    assert node.renderings[0].endpoint_marks == node.renderings[1].endpoint_marks
+
+
+def test_marks_follow_a_mask_that_changes() -> None:
+    node = Node()
+    made = programmer(node)
+    for mask in (0xFFFF0000, 0x0000FFFF, 0xFFFF0000):
+        made.run(replace(order(Part.RULES), interfaces=IPVS, config=RenderConfig(mark_mask=mask)), VIEW)
+        (mark,) = node.renderings[-1].endpoint_marks.values()
+        assert mark & ~mask == 0
 
 
 def test_addresses_that_left_are_forgotten_once() -> None:
