@@ -159,7 +159,7 @@ def test_every_rule_of_calicos_that_a_packet_met_is_attributed() -> None:
             if origin is not None:
                 assert origin.rendered
                 met[origin.rule is not None] += 1
-    assert met[True] > 50
+    assert met[True] > 25 and met[False] > 500
 
 
 def test_the_rules_that_allowed_a_packet_are_the_references() -> None:
