@@ -145,3 +145,44 @@ def test_vxlan_between_two_nodes(tmp_path: Path) -> None:
     assert [(device, remote) for device, _, remote in network.forwarding] == [("vxlan.calico", "10.20.0.2")]
     world.tell(*resources(configuration("vxlanEnabled: false"))).wait(1)
     assert "vxlan.calico" not in network.links
+
+
+LIVE = (
+    "interfacePrefix: 'cali,tap'",
+    "interfaceExclude: 'eth0'",
+    "chainInsertMode: Append",
+    "defaultEndpointToHostAction: Accept",
+    "iptablesFilterAllowAction: Return",
+    "iptablesMangleAllowAction: Return",
+    "iptablesMarkMask: 0xff00",
+    "maxIpsetSize: 4096",
+    "logPrefix: other",
+    "disableConntrackInvalidCheck: true",
+    "failsafeInboundHostPorts: [{protocol: TCP, port: 2222}]",
+    "failsafeOutboundHostPorts: []",
+    "kubeNodePortRanges: ['1000:2000']",
+    "natPortRange: '3000:4000'",
+    "iptablesNATOutgoingInterfaceFilter: eth0",
+    "vxlanEnabled: true",
+    "externalNodesList: [10.9.0.0/16]",
+    "metadataPort: 99",
+)
+
+
+@pytest.mark.parametrize("ipvs", [False, True], ids=["", "ipvs"])
+@pytest.mark.parametrize("fields", LIVE)
+def test_a_parameter_that_changes_leads_where_it_would_have_led_from_the_start(
+    tmp_path: Path, fields: str, ipvs: bool
+) -> None:
+    held = []
+    for name, changes in (("change", (configuration("logPrefix: one"), configuration(fields))), ("start", ())):
+        tools = fake_node(tmp_path / name)
+        for device in ("cali1", "kube-ipvs0") if ipvs else ("cali1",):
+            tools.network.add_link(device)
+        world = World(tools)
+        for text in changes:
+            world.sync(PROFILE, WEB, text)
+        world.sync(PROFILE, WEB, configuration(fields)).wait(12)
+        assert world.ended is None and not world.state.problems
+        held.append((tools.tables.kernel.ip_sets, tools.tables.kernel.rulesets, world.routes()))
+    assert held[0] == held[1]

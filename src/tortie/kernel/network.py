@@ -53,12 +53,19 @@ class Network:
     def __init__(self, run: Feed, sysctls: Path = Path("/proc/sys")) -> None:
         self._run = run
         self._sysctls = sysctls
+        self._known_links: tuple[str, tuple[Link, ...]] = "", ()
+        """What was listed last, and what it means: hardly ever is it another."""
 
     # --- reading ---
 
     def links(self) -> tuple[Link, ...]:
         """All devices with their addresses; raises `KernelRefused`, or `InvalidInput` for senseless output."""
-        return parse_links(self._listed("ip", "addr"), source="ip addr")
+        text = self._listed("ip", "addr")
+        known, links = self._known_links
+        if text != known:
+            links = parse_links(text, source="ip addr")
+            self._known_links = text, links
+        return links
 
     def read(self, wanted: WantedNetwork) -> HeldNetwork:
         """What is held of everything that the wanted network speaks of; raises as `links` does."""
