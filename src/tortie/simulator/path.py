@@ -15,7 +15,7 @@ from tortie.net.address import IPFamily, format_address
 from tortie.net.node import RouteType
 from tortie.net.packet import Packet
 from tortie.net.protocol import TCP
-from tortie.net.wire import HOP_BY_HOP
+from tortie.net.wire import HOP_BY_HOP, ROUTING
 from tortie.netfilter.conntrack import TcpState
 from tortie.netfilter.hook import Hook
 from tortie.netfilter.match import CtState
@@ -251,9 +251,20 @@ def deliver(run: Run, skb: Skb, node: FamilyNode) -> Arrived:
         note_diversion(run, skb)
         skb.in_iface = ""
         return Arrived(Disposition.FORWARDED, send_routed(run, skb, node, diverted.decision).out)
+    if not _takes_routing_header(skb):
+        text = "a routing header is not taken from a group or a broadcast"
+        raise Ended(Verdict.DROP, DecidedBy(Cause.HEADER, text, Hook.INPUT))
     return Arrived(
         Disposition.DELIVERED, Egress(skb.in_iface or "", skb.packet, skb.mark, run.random_sport, run.random_dport)
     )
+
+
+def _takes_routing_header(skb: Skb) -> bool:
+    """False for what IPv6 drops behind INPUT because of its routing header (ipv6_rthdr_rcv in net/ipv6/exthdrs.c)."""
+    packet = skb.packet
+    if not any(number == ROUTING for number, _ in packet.extensions):
+        return True
+    return packet.dst >> 120 != 0xFF and skb.frame_type in ("unicast", None)
 
 
 # --- packets of the node itself ----------------------------------------------------------------------------------

@@ -169,3 +169,16 @@ def test_the_kernels_own_sockets_ask_for_a_device_and_are_not_bound_to_it() -> N
         trace = walk_packet(made, sent, None, out_iface="e1", socket=Socket(has_file=not kernels)).trace
         assert trace.out is not None
         assert trace.out.iface == iface
+
+
+@pytest.mark.parametrize(
+    ("destination", "frame", "verdict"),
+    [("fd00::1", "unicast", Verdict.ACCEPT), ("fd00::1", "broadcast", Verdict.DROP), ("ff02::1", "unicast", Verdict.DROP)],
+)
+def test_a_routing_header_is_taken_only_from_a_frame_and_a_packet_for_the_node(
+    destination: str, frame: str, verdict: Verdict
+) -> None:
+    sent = packet("udp", "[fd00::5]:1", f"[{destination}]:2", extensions=((43, b"\x11\x02" + bytes(22)),))
+    trace = walk_packet(node("", MANGLE), sent, frame_type=frame).trace
+    assert hits(trace) == ["mangle:PREROUTING:P1", "mangle:INPUT:P1"]
+    assert trace.verdict is verdict
