@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,9 @@ def lab() -> None:
 
 @lab.command()
 @click.argument("topology", type=click.Path(dir_okay=False))
+@click.option("--patience", type=click.FloatRange(min=1), metavar="SECONDS", help="How long to wait for each thing; 60.")
 @click.pass_context
-def up(context: click.Context, topology: str) -> None:
+def up(context: click.Context, topology: str, patience: float | None) -> None:
     """Bring a laboratory up and wait until it is ready.
 
     When that fails, nothing of it is left. Exit code: 0 when it is up, 1 when it cannot be made, 2 for bad input.
@@ -46,6 +48,7 @@ def up(context: click.Context, topology: str) -> None:
     from tortie.lab.up import bring_up
 
     found = open_laboratory(topology)
+    found = found if patience is None else replace(found, patience_s=patience)
     files = resource_paths(found.topology, Path(topology))
     given = _given(files)
     _need_root()

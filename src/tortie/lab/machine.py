@@ -150,6 +150,8 @@ class Machine:
                 break
         with suppress(OSError):  # others may have theirs in it
             self.folder.rmdir()
+            if self.folder == FOLDER:
+                self.folder.parent.rmdir()
 
     def _end(self, namespaces: Iterable[str], ways: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGKILL)) -> None:
         """Ends programs, the kind way first."""

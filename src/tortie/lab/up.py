@@ -30,7 +30,8 @@ from tortie.net.address import Address, Prefix, parse_prefix
 from tortie.net.error import InvalidInput
 from tortie.source.tree import read_file, reading_order, scan_tree
 
-LONGEST_WAIT_S = 60.0
+PATIENCE_S = 60.0
+"""Seconds that each thing is waited for: an agent, a session, routes."""
 _TURN_S = 0.1
 _LARGEST_FILE = 64 << 20
 _HANDS = 3
@@ -58,6 +59,7 @@ class Laboratory:
 
     topology: Topology
     machine: Machine
+    patience_s: float = PATIENCE_S
 
     @property
     def resources(self) -> Path:
@@ -78,6 +80,14 @@ class Laboratory:
     def record(self) -> Path:
         """The file that says what is up."""
         return self.machine.state / RECORD
+
+    def wait(self, reached: Callable[[], bool], problem: Callable[[], str], pid: int = 0) -> None:
+        """Waits for what a process does, if one is given; raises `KernelRefused` when it has ended or takes too long."""
+        end = time.monotonic() + self.patience_s
+        while not reached():
+            if time.monotonic() > end or (pid and not runs(pid)):
+                raise KernelRefused(["waiting"], problem())
+            time.sleep(_TURN_S)
 
 
 def bring_up(lab: Laboratory, given: Resources, files: Iterable[Path], say: Say) -> None:
@@ -228,7 +238,9 @@ def _start_etcd(lab: Laboratory) -> None:
         last = ran.complaint
         return ran.code == 0
 
-    _wait(is_written, lambda: f"etcd does not take the resources: {last or _log_end(machine.state / 'etcd.log')}", server)
+    lab.wait(
+        is_written, lambda: f"etcd does not take the resources: {last or _log_end(machine.state / 'etcd.log')}", server
+    )
 
 
 def ask_etcd(lab: Laboratory, command: str, data: bytes = b"") -> Ran:
@@ -275,7 +287,7 @@ def status(lab: Laboratory, node: str) -> dict[str, Any]:
 
 def wait_for_agent(lab: Laboratory, node: str, pid: int) -> None:
     """Waits until an agent has programmed what it read; raises `KernelRefused` with the end of its log."""
-    _wait(
+    lab.wait(
         lambda: bool(status(lab, node).get("ready")),
         lambda: f"the agent of {node} is not ready: {_agent_words(lab, node)}",
         pid,
@@ -287,12 +299,13 @@ def _agent_words(lab: Laboratory, node: str) -> str:
 
 
 def _log_end(path: Path) -> str:
-    """The last line of a log."""
+    """The last line of a log that tells of an error, or the last at all."""
     try:
         lines = path.read_text(errors="replace").strip().splitlines()
     except OSError:
         return "no log"
-    return lines[-1] if lines else "it has said nothing"
+    errors = [line for line in lines if " ERROR " in line]
+    return (errors or lines or ["it has said nothing"])[-1]
 
 
 # --- pods --------------------------------------------------------------------------------------------------------
@@ -388,7 +401,7 @@ def start_bird(lab: Laboratory, node: str) -> None:
     log = lab.folder(node) / "bgp.log"
     writer = lab.machine.start(node, command, log, lab.environment)
     written = folder / "bird.conf"
-    _wait(written.exists, lambda: f"no configuration of BIRD was written for {node}: {_log_end(log)}", writer)
+    lab.wait(written.exists, lambda: f"no configuration of BIRD was written for {node}: {_log_end(log)}", writer)
     lab.machine.start(node, _bird(folder, recover=True), lab.folder(node) / "bird.log")
 
 
@@ -441,7 +454,7 @@ def wait_for_sessions(lab: Laboratory, *, without: Container[str] = ()) -> None:
             down[:] = [row[0] for row in rows if "Established" not in row and row[0].partition("_")[2] not in lost]
             return bool(rows) and not down
 
-        _wait(all_up, lambda what=what, down=down: f"{what} has no session: {', '.join(down) or 'none'}")  # type: ignore[misc]
+        lab.wait(all_up, lambda what=what, down=down: f"{what} has no session: {', '.join(down) or 'none'}")  # type: ignore[misc]
 
 
 def _speakers(lab: Laboratory, without: Container[str]) -> list[str]:
@@ -470,7 +483,7 @@ def wait_for_routes(lab: Laboratory, attached: Iterable[Attached], *, without: C
             missing[:] = [str(net) for net in wanted if not any(_leads(way, net) for way in ways)]
             return not missing
 
-        _wait(all_there, lambda what=what, missing=missing: f"{what} has no route to {', '.join(missing[:3])}")  # type: ignore[misc]
+        lab.wait(all_there, lambda what=what, missing=missing: f"{what} has no route to {', '.join(missing[:3])}")  # type: ignore[misc]
 
 
 def _whole(text: str) -> str:
@@ -493,7 +506,7 @@ def wait_for_endpoints(lab: Laboratory, attached: Iterable[Attached], *, without
             workloads: Mapping[str, str] = status(lab, name).get("workloadEndpoints", {})
             return wanted <= {key for key, state in workloads.items() if state == "up"}
 
-        _wait(all_up, lambda name=node.name: f"the agent of {name} has not set up all pods: {_agent_words(lab, name)}")  # type: ignore[misc]
+        lab.wait(all_up, lambda name=node.name: f"the agent of {name} has not set up all pods: {_agent_words(lab, name)}")  # type: ignore[misc]
 
 
 def add_services(lab: Laboratory, attached: Iterable[Attached]) -> None:
@@ -552,12 +565,3 @@ def read_record(lab: Laboratory) -> tuple[Attached, ...]:
             raise InvalidInput(f"laboratory {lab.topology.name} is up without pod {pod.namespace}/{pod.name}")
         found.append(Attached(pod, entry["container"], tuple(parse_prefix(text) for text in entry["networks"])))
     return tuple(found)
-
-
-def _wait(reached: Callable[[], bool], problem: Callable[[], str], pid: int = 0) -> None:
-    """Waits for what a process does, if one is given; raises `KernelRefused` when it has ended or takes too long."""
-    end = time.monotonic() + LONGEST_WAIT_S
-    while not reached():
-        if time.monotonic() > end or (pid and not runs(pid)):
-            raise KernelRefused(["waiting"], problem())
-        time.sleep(_TURN_S)
