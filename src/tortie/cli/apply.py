@@ -246,18 +246,23 @@ def other_backend_remarks(run: Feed, backend: Backend) -> list[str]:
     return found
 
 
+def applied_document(job: Job, settled: Settled) -> dict[str, Any]:
+    """What was done, as plain values; docs/apply-schema.json promises the shape."""
+    return {
+        "schema": 1,
+        "node": job.desired.node,
+        "backend": job.backend.value,
+        "steps": settled.steps,
+        "failures": list(settled.failures),
+        "remarks": [*job.desired.remarks, *settled.remarks],
+    }
+
+
 def _write(job: Job, settled: Settled, *, as_json: bool) -> None:
     if as_json:
         import json
 
-        document = {
-            "schema": 1,
-            "node": job.desired.node,
-            "backend": job.backend.value,
-            "steps": settled.steps,
-            "failures": list(settled.failures),
-            "remarks": [*job.desired.remarks, *settled.remarks],
-        }
+        document = applied_document(job, settled)
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     tell([*(f"tried again: {failure}" for failure in settled.failures), *settled.remarks])

@@ -1,6 +1,7 @@
 """`tortie flush`: takes everything of Calico's out of this node's rules and sets, in both back-ends, and nothing else.
 
-First the rules of one back-end after the other, then the sets, which rules of either may name.
+First the rules of each family in each back-end, by themselves, so that one that cannot be read keeps no other from being
+cleaned; then the sets, which rules of any of them may name.
 """
 
 from __future__ import annotations
@@ -8,18 +9,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from tortie.cli.resource_option import named_backend, resource_options, tell
+from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
+from tortie.netfilter.hook import Backend
+from tortie.netfilter.rule import Ruleset
 
 if TYPE_CHECKING:
     from tortie.kernel.run import Feed
     from tortie.kernel.settle import Programmable, Settled
-    from tortie.netfilter.hook import Backend
     from tortie.reconcile.step import Plan
     from tortie.reconcile.wanted import Held
 
@@ -46,22 +49,17 @@ Examples:
 @click.pass_context
 def flush(context: click.Context, yes: bool, backend: str | None) -> None:
     """The command."""
-    from tortie.kernel.refusal import KernelRefused
     from tortie.kernel.run import run_tool
-    from tortie.netfilter.hook import Backend
 
     chosen = named_backend(backend)
     if not yes:
         _ask()
-    try:
-        found = remove_all(run_tool, time.sleep, (chosen,) if chosen is not None else tuple(Backend))
-    except KernelRefused as refusal:
-        click.echo(f"tortie: {refusal}", err=True)
+    removed = remove_all(run_tool, time.sleep, (chosen,) if chosen is not None else tuple(Backend))
+    tell([*(f"tried again: {failure}" for failure in removed.tries), *removed.remarks, *removed.failures])
+    if removed.failures:
         context.exit(EXIT_REFUSED)
-    for settled in found:
-        tell([*(f"tried again: {failure}" for failure in settled.failures), *settled.remarks])
-    steps = sum(settled.steps for settled in found)
-    click.echo(f"removed in {steps} steps, and read back" if steps else "nothing of Calico's was there")
+    done = f"removed in {removed.steps} steps, and read back" if removed.steps else "nothing of Calico's was there"
+    click.echo(done)
 
 
 def _ask() -> None:
@@ -70,40 +68,61 @@ def _ask() -> None:
     click.confirm("Remove all rules and sets of Calico's from this node, and open what they close?", abort=True, err=True)
 
 
-def remove_all(run: Feed, sleep: Callable[[float], None], backends: Iterable[Backend]) -> list[Settled]:
-    """Removes what is ours from every back-end that is installed, then the sets; raises `KernelRefused`."""
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was done: steps, tries that failed, what stays because others use it, and what could not be cleaned."""
+
+    steps: int = 0
+    tries: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+
+    def __add__(self, other: Settled) -> Removed:
+        return replace(
+            self,
+            steps=self.steps + other.steps,
+            tries=(*self.tries, *other.failures),
+            remarks=(*self.remarks, *other.remarks),
+        )
+
+
+def remove_all(run: Feed, sleep: Callable[[float], None], backends: Iterable[Backend]) -> Removed:
+    """Removes what is ours from every family of every back-end that is installed, then the sets."""
     from tortie.cli.programming import CALICO
     from tortie.kernel.refusal import KernelRefused
     from tortie.kernel.settle import settle
     from tortie.kernel.tables import STEMS, Tables
-    from tortie.net.address import IPFamily
     from tortie.reconcile.plan import plan_removal
 
     def planner(held: Held) -> Plan:
         return plan_removal(held, CALICO)
 
-    present = []
-    for backend in backends:
-        families = [family for family in IPFamily if has_tool(run, STEMS[family], backend)]
-        if families:
-            present.append(Tables(run, backend, families))
-    if not present:
-        raise KernelRefused(["iptables-save"], "not installed")
-    found = [settle(_WithoutSets(tables), planner, sleep) for tables in present]
-    return [*found, settle(present[0], planner, sleep)]
+    kernels: list[Programmable] = [
+        _RulesOnly(Tables(run, backend, [family]))
+        for backend in backends
+        for family, stem in STEMS.items()
+        if has_tool(run, stem, backend)
+    ]
+    if not kernels:
+        return Removed(failures=("iptables is not installed",))
+    removed = Removed()
+    for kernel in (*kernels, _SetsOnly(Tables(run, Backend.NFT, ()))):
+        try:
+            removed += settle(kernel, planner, sleep)
+        except (KernelRefused, InvalidInput) as problem:
+            removed = replace(removed, failures=(*removed.failures, str(problem)))
+    return removed
 
 
 def has_tool(run: Feed, stem: str, backend: Backend) -> bool:
     """True when rules of a family in a back-end can be read and written here."""
-    from tortie.netfilter.hook import Backend
-
     if not run([f"{stem}-{backend.value}-save", "--version"]).missing:
         return True
     ran = run([stem, "--version"])
     return ran.code == 0 and (b"(nf_tables)" in ran.out) is (backend is Backend.NFT)
 
 
-class _WithoutSets:
+class _RulesOnly:
     """A kernel whose sets are nobody's business yet."""
 
     def __init__(self, kernel: Programmable) -> None:
@@ -113,3 +132,16 @@ class _WithoutSets:
     def read(self) -> Held:
         """Its rules, and no sets."""
         return replace(self._kernel.read(), ip_sets={})
+
+
+class _SetsOnly:
+    """A kernel whose rules were cleaned before; those that still name a set keep it."""
+
+    def __init__(self, kernel: Programmable) -> None:
+        self._kernel = kernel
+        self.carry_out = kernel.carry_out
+
+    def read(self) -> Held:
+        """Its sets, and no rules."""
+        rulesets = {family: Ruleset(family, Backend.NFT, {}) for family in IPFamily}
+        return replace(self._kernel.read(), rulesets=rulesets)

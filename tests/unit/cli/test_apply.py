@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.fakes.tools import Fails, FakeTools
 from tests.golden.rewrite_plan import REFERENCE
+from tests.unit.simulator.test_document import close_schema
 from tortie.cli import apply as module
-from tortie.cli.apply import check_allowed, datastore_command, means_datastore, other_backend_remarks, prepare, program
+from tortie.cli.apply import (
+    applied_document,
+    check_allowed,
+    datastore_command,
+    means_datastore,
+    other_backend_remarks,
+    prepare,
+    program,
+)
 from tortie.cli.programming import CALICO
 from tortie.cli.resource_files import load_resources
 from tortie.kernel.refusal import KernelRefused
@@ -62,6 +74,15 @@ def test_what_is_wanted_is_programmed_and_then_there_is_nothing_to_do() -> None:
     assert first.steps > 5
     assert any(CALICO.owns_set(IPFamily.V4, name) for name in node.tools.kernel.ip_sets)
     assert program(job(node), pytest.fail).steps == 0
+
+
+def test_the_document_keeps_to_its_schema() -> None:
+    schema = json.loads((Path(__file__).parents[3] / "docs" / "apply-schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    made = job(Node())
+    document = applied_document(made, program(made, pytest.fail))
+    Draft202012Validator(close_schema(schema)).validate(document)
+    assert (document["node"], document["backend"]) == ("reference", "nft")
 
 
 def test_the_first_reading_is_not_made_twice() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from click.testing import CliRunner
 
 from tests.contract.programming import BUSY, FELIX_1, FELIX_1_SETS, FOREIGN, planner
 from tests.fakes.tools import FakeTools
-from tortie.cli.flush import has_tool, remove_all
+from tortie.cli.flush import Removed, has_tool, remove_all
 from tortie.cli.main import main
-from tortie.kernel.refusal import KernelRefused
+from tortie.kernel.run import Ran
 from tortie.kernel.settle import settle
 from tortie.kernel.tables import Tables
 from tortie.net.address import IPFamily
@@ -35,7 +37,8 @@ def rules(run: FakeTools, backend: Backend) -> str:
 def test_all_of_ours_goes_and_nothing_of_others(backends: tuple[Backend, ...]) -> None:
     run = programmed(*backends)
     done = remove_all(run, lambda _: None, Backend)
-    assert sum(one.steps for one in done) > 0
+    assert done.steps > 0
+    assert (done.failures, done.remarks) == ((), ())
     for backend in backends:
         left = rules(run, backend)
         assert "cali" not in left
@@ -43,7 +46,7 @@ def test_all_of_ours_goes_and_nothing_of_others(backends: tuple[Backend, ...]) -
         assert "-A FORWARD -s 10.9.0.0/16 -j theirs" in left
         assert "-A POSTROUTING -o eth9 -j MASQUERADE" in left
     assert set(run.kernel.ip_sets) == {"theirs"}
-    assert [one.steps for one in remove_all(run, pytest.fail, Backend)] == [0, 0, 0]
+    assert remove_all(run, pytest.fail, Backend) == Removed()
 
 
 def test_one_back_end_alone() -> None:
@@ -63,14 +66,24 @@ def test_a_back_end_that_is_not_installed_is_passed_over() -> None:
     assert "cali" not in rules(run, Backend.LEGACY)
 
 
+def test_what_cannot_be_read_keeps_nothing_else_from_being_cleaned() -> None:
+    tools = programmed(Backend.LEGACY)
+
+    def run(command: Sequence[str], data: bytes = b"") -> Ran:
+        if command == ["ip6tables-legacy-save"]:
+            return Ran(3, error="modprobe: FATAL: Module ip6_tables not found\n")
+        return tools(command, data)
+
+    done = remove_all(run, lambda _: None, Backend)
+    assert done.failures == ("`ip6tables-legacy-save`: modprobe: FATAL: Module ip6_tables not found",)
+    assert "cali" not in rules(tools, Backend.LEGACY)
+    left = {name for name in tools.kernel.ip_sets if name.startswith("cali4")}
+    assert left == set()
+
+
 def test_without_any_tool_that_is_told() -> None:
-    def run(command: object, data: bytes = b"") -> object:
-        from tortie.kernel.run import Ran
-
-        return Ran(127)
-
-    with pytest.raises(KernelRefused, match="not installed"):
-        remove_all(run, pytest.fail, Backend)  # type: ignore[arg-type]
+    done = remove_all(lambda command, data=b"": Ran(127), pytest.fail, Backend)
+    assert done == Removed(failures=("iptables is not installed",))
 
 
 def test_somebody_must_agree() -> None:
