@@ -32,6 +32,7 @@ from tortie.simulator.walk import Arrival
 
 CANDIDATES, ALWAYS = 100, 4
 """How many packets are drawn for a cluster, of which some cannot be sent; and how many are walked in any case."""
+_CONDITIONS = ("selector", "notSelector", "namespaceSelector", "serviceAccounts", "nets", "notNets", "ports", "notPorts")
 _MOST_TRIALS = 500
 
 
@@ -63,23 +64,37 @@ def examine(seed: str, tally: Tally, *, felix_exact: bool = False) -> str | None
     resources = read_cluster(objects)
     making = Making(draw.chance(1 / 6) and not _excludes_interfaces(resources), felix_exact)
     node = _node(resources, making)
-    for sent in _worth_walking(draw, resources, node):
+    for sent in _worth_walking(draw, objects, resources, node):
         if (found := _compare(resources, node, sent, tally)) is not None:
             small = shrink(objects, partial(_disagrees, sent, node.routes, making))
             return f"seed {seed!r}: {found}\n{json.dumps(small, indent=1)}"
     return None
 
 
-def _worth_walking(draw: Draw, resources: Resources, node: ClusterNode) -> Iterator[Sent]:
-    """A few packets as they come, and one more for every reason that the reference has for its decisions."""
+def _worth_walking(draw: Draw, objects: list[Object], resources: Resources, node: ClusterNode) -> Iterator[Sent]:
+    """A few packets as they come; one more for every reason that the reference has for its decisions; and those that
+    one condition makes the difference for, where it stands in rules."""
     drawn = [sent for _ in range(CANDIDATES) if (sent := draw_packet(draw, node.routes)) is not None]
     yield from drawn[:ALWAYS]
+    weaker = read_cluster(_without_condition(objects, draw.one(_CONDITIONS)))
     seen: set[tuple[Finding, ...]] = set()
     for sent in drawn[ALWAYS:]:
-        findings = decide(resources, NODE, sent.flow, interfaces=INTERFACES).findings
-        if findings not in seen:
-            seen.add(findings)
+        decision = decide(resources, NODE, sent.flow, interfaces=INTERFACES)
+        if decision.findings not in seen:
+            seen.add(decision.findings)
             yield sent
+        elif decide(weaker, NODE, sent.flow, interfaces=INTERFACES).verdict is not decision.verdict:
+            yield sent
+
+
+def _without_condition(objects: list[Object], name: str) -> list[Object]:
+    """The cluster with one condition taken out of all rules of Calico's policies and profiles."""
+    copy: list[Object] = json.loads(json.dumps(objects))
+    for spec in [one["spec"] for one in copy if one["apiVersion"] == "projectcalico.org/v3"]:
+        for rule in (*spec.get("ingress", ()), *spec.get("egress", ())):
+            for end in ("source", "destination"):
+                rule.get(end, {}).pop(name, None)
+    return copy
 
 
 def first_disagreement(seeds: Iterator[str] | Sequence[str], tally: Tally) -> str | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from tortie.model.read import Resources, parse_resources
 from tortie.net.address import Address, parse_address
-from tortie.net.protocol import parse_protocol
+from tortie.net.packet import Packet
+from tortie.net.protocol import TCP, TCP_FLAGS, parse_protocol
 from tortie.reference.flow import Flow
 
 INTERFACES: dict[str, tuple[Address, ...]] = {
@@ -90,6 +91,21 @@ def flow(words: str, enters: str | None, leaves: str | None, **more: Any) -> Flo
     kind, _, code = (rest[0] if rest else "0/0").partition("/")
     made = Flow(src, dst, parse_protocol(name), sport, dport, int(kind), int(code or 0), enters=enters, leaves=leaves)
     return replace(made, **more)
+
+
+def packet_of(told: Flow) -> Packet:
+    """The first packet of a conversation that a flow tells of."""
+    return Packet(
+        told.family,
+        told.source.value,
+        told.destination.value,
+        told.protocol,
+        sport=told.source_port,
+        dport=told.destination_port,
+        tcp_flags=TCP_FLAGS["SYN"] if told.protocol == TCP else 0,
+        icmp_type=told.icmp_type,
+        icmp_code=told.icmp_code,
+    )
 
 
 def _end(text: str) -> tuple[Address, int]:

@@ -6,11 +6,19 @@ simulator, and shares nothing with the first below the resources. Clusters and p
 
 from __future__ import annotations
 
-from tests.reference_agreement import Tally, examine, first_disagreement, shrink
-from tests.strategies.cluster_object import Object
-from tortie.reference.decision import Says, Stage, Verdict
+import pytest
 
-CLUSTERS = 180
+from tests.cases.rule_condition import CONDITIONS, MORE
+from tests.cluster_node import cluster_node
+from tests.reference_agreement import Tally, examine, first_disagreement, shrink
+from tests.reference_builder import WORLD, global_policy, packet_of, read
+from tests.rendered_node import accepted
+from tests.strategies.cluster_object import Object
+from tortie.reference.decide import decide
+from tortie.reference.decision import Says, Stage, Verdict
+from tortie.reference.flow import Flow
+
+CLUSTERS = 150
 SEED_OF_A_MISTAKE = "mistake 30"
 """A cluster in which Felix gets something wrong; when the strategies change, another seed has to be found."""
 
@@ -26,6 +34,15 @@ def test_the_reference_agrees_with_a_walk_through_the_rendered_rules() -> None:
     for stage in (Stage.UNTRACKED, Stage.PRE_DNAT, Stage.FORWARD, Stage.NORMAL):
         for says in (Says.ALLOW, Says.DENY, Says.NOTHING) if stage is not Stage.NORMAL else (Says.ALLOW, Says.DENY):
             assert tally.reasons[stage.name, says.name, "ByRule"] > 0, f"no rule decides so: {stage}, {says}"
+
+
+@pytest.mark.parametrize(("text", "packet", "holds"), CONDITIONS)
+def test_every_condition_of_a_rule(text: str, packet: Flow, holds: bool) -> None:
+    """A packet gets through to a workload whose one policy allows what the condition holds for."""
+    resources = read(WORLD, MORE, global_policy("p", f"{{types: [Ingress], ingress: [{{action: Allow, {text}}}]}}"))
+    node = cluster_node(resources, "node-1", interfaces=["cali1", "cali2", "cali6"], more_routes={}, service={})
+    assert (decide(resources, "node-1", packet).verdict is Verdict.ALLOWED) is holds
+    assert accepted(node.node, packet_of(packet), packet.enters or "") is holds
 
 
 def test_a_mistake_in_the_rules_is_found_and_shown_small() -> None:

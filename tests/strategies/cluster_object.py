@@ -92,7 +92,7 @@ _PORT_NAMES = ("http", "dns", "alt")
 
 def _port(draw: Draw) -> object:
     first = draw.number(1, 6)
-    return draw.one((first, first, f"{first}:{draw.number(first, 6)}", "http", "dns"))
+    return draw.one((first, f"{first}:{draw.number(first, 6)}", "http", "http", "dns"))
 
 
 def _end(draw: Draw, family: IPFamily, *, ports: bool) -> Object:
@@ -112,9 +112,11 @@ def _end(draw: Draw, family: IPFamily, *, ports: bool) -> Object:
         end["nets"] = draw.some(_NETS[family], 1, 3)
     if draw.chance(1 / 15):
         end["notNets"] = draw.some(_NETS[family], 1, 2)
-    if ports and draw.chance(1 / 3):
-        end["ports"] = [_port(draw) for _ in range(draw.number(1, 3))]
-    if ports and draw.chance(1 / 8):
+    if ports and draw.chance(1 / 2):
+        end["ports"] = [_port(draw) for _ in range(draw.one((1, 1, 2, 3)))]
+        if draw.chance(1 / 3):
+            end["selector"] = draw.one(_SELECTORS)
+    if ports and draw.chance(1 / 6):
         end["notPorts"] = [_port(draw) for _ in range(draw.number(1, 2))]
     return end
 
@@ -127,7 +129,7 @@ def _icmp(draw: Draw) -> Object:
 def _rule(draw: Draw, *, http: bool) -> Object:
     family = draw.one(tuple(IPFamily))
     rule: Object = {"action": draw.one(("Allow", "Allow", "Allow", "Deny", "Deny", "Pass", "Log"))}
-    protocol = draw.one((None, None, None, "TCP", "TCP", 6, "UDP", 17, "SCTP", "ICMP", "ICMPv6", 1, 58))
+    protocol = draw.one((None, None, None, "TCP", "TCP", "TCP", 6, "UDP", "UDP", 17, "SCTP", "ICMP", "ICMPv6", 1, 58))
     if protocol is not None:
         rule["protocol"] = protocol
     if draw.chance(1 / 4):
@@ -186,6 +188,27 @@ def _policy(draw: Draw, name: str) -> Object:
         spec["egress"] = []
         spec["types"] = ["Ingress"]
     return _calico("GlobalNetworkPolicy", name, spec)
+
+
+def _named_port_rule(draw: Draw) -> Object:
+    """A rule about ports by name of whom a selector selects."""
+    end: Object = {draw.one(("ports", "ports", "notPorts")): [draw.one(_PORT_NAMES)]}
+    if draw.chance(1 / 4):
+        end["ports"] = [*end.get("ports", []), 3]
+    if draw.chance(2 / 3):
+        end[draw.one(("selector", "selector", "notSelector"))] = draw.one(_SELECTORS)
+    action = draw.one(("Allow", "Allow", "Deny"))
+    return {"action": action, "protocol": draw.one(("TCP", 6, "UDP", 17)), draw.one(("source", "destination")): end}
+
+
+def _only_policy(draw: Draw) -> Object:
+    """A policy for all, of few rules in one direction, so that each of their conditions decides something."""
+    rules = [_named_port_rule(draw) if draw.chance(1 / 2) else _rule(draw, http=False) for _ in range(draw.number(1, 2))]
+    there, back = draw.one((("ingress", "egress"), ("egress", "ingress")))
+    spec = {"selector": "all()", there: rules, back: [{"action": "Allow"}], "types": ["Ingress", "Egress"]}
+    if draw.chance(1 / 2):
+        return _calico("NetworkPolicy", "p", spec, draw.one(("a", "b")))
+    return _calico("GlobalNetworkPolicy", "p", spec)
 
 
 def _kubernetes_policy(draw: Draw) -> Object:
@@ -275,7 +298,7 @@ def _labels(draw: Draw) -> Object:
 
 def _endpoint_ports(draw: Draw) -> list[Object]:
     return [
-        {"name": name, "protocol": draw.one(("TCP", "TCP", "UDP")), "port": draw.number(1, 4)}
+        {"name": name, "protocol": draw.one(("TCP", "UDP")), "port": draw.number(1, 2)}
         for name in _PORT_NAMES
         if draw.chance(1 / 2)
     ]
@@ -423,8 +446,10 @@ def draw_cluster(draw: Draw) -> list[Object]:
     if draw.chance(3 / 4):
         objects.append(_profile(draw, "shared", {"inherited": "yes", "role": "z"}))
     objects += _workloads(draw)
-    objects += [_host_endpoint(draw, name) for name in ("h1", "h2", "h3") if draw.chance(3 / 4)]
     objects += [_network_set(draw, kind) for kind in ("NetworkSet", "GlobalNetworkSet") if draw.chance(1 / 2)]
+    if draw.chance(1 / 3):
+        return [*objects, _only_policy(draw)]
+    objects += [_host_endpoint(draw, name) for name in ("h1", "h2", "h3") if draw.chance(3 / 4)]
     objects += [_policy(draw, f"p{number}") for number in range(draw.number(1, 6))]
     return objects + ([_kubernetes_policy(draw)] if draw.chance(1 / 3) else [])
 

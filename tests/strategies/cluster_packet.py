@@ -56,6 +56,8 @@ _RECEIVERS: tuple[Somebody, ...] = (
 SERVICE_BACKEND = (WORKLOADS["db"], 2)
 """Whom the service stands for, and at which port."""
 VXLAN_PORT = 4789
+_PORTS = (1, 1, 1, 2, 2, 2, 3, 4, 5, 6)
+"""Ports; the first two are those that endpoints have names for."""
 _SYN, _ACK = 2, 16
 _SCTP_INIT = b"\x01\0\0\x14\0\0\0\x01\0\0\x10\0\0\x0a\0\x0a\0\0\0\0"
 _ICMP_TYPES = {
@@ -76,7 +78,7 @@ def draw_packet(draw: Draw, routes: Mapping[Address, str]) -> Sent | None:
     if NOBODY in (sender, receiver) and draw.chance(3 / 4):
         return None
     protocol = draw.one((TCP, TCP, TCP, TCP, UDP, UDP, UDP, SCTP, ICMP if family is IPFamily.V4 else ICMPV6, IPENCAP))
-    ports = draw.number(1, 6), draw.number(1, 6)
+    ports = draw.one(_PORTS), draw.one(_PORTS)
     translated: Address | None = None
     if receiver is SERVICE_BACKEND[0] and protocol == TCP and draw.chance(1 / 3):
         destination, translated, ports = SERVICE[family], destination, (ports[0], SERVICE_PORT)
