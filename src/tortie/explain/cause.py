@@ -145,9 +145,9 @@ def _endpoint_of(trace: Trace, until: RuleStep, origins: Origins) -> ChainOrigin
 
 
 def rule_origins(trace: Trace, origins: Origins) -> Iterator[tuple[RuleStep, RuleOrigin]]:
-    """Every rule of Calico's that a packet met, with where it comes from."""
+    """Every rule of Calico's that held for a packet, with where it comes from."""
     for step in trace.steps:
-        if isinstance(step, RuleStep):
+        if isinstance(step, RuleStep) and step.matched:
             origin = origins.of_step(step)
             if origin is not None:
                 yield step, origin

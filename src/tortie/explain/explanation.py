@@ -71,8 +71,9 @@ def explain(basis: Basis, snapshot: Snapshot, question: Question, answer: Answer
     parties = Parties(basis.resources, felix_exact=basis.config.felix_exact)
     first = answer.first.trace
     ends = tuple(_ends(first, basis, parties))
+    # A workload whose interface has two of the configured prefixes is asked twice.
     allowed = tuple(
-        Allowed(endpoint, by, _allowed_text(endpoint, by)) for endpoint, by in allowances(first, origins, basis.naming)
+        dict.fromkeys(Allowed(at, by, _allowed_text(at, by)) for at, by in allowances(first, origins, basis.naming))
     )
     if answer.dropped is None:
         return Explanation(basis.node, differences, ends, allowed)
