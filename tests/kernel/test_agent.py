@@ -265,6 +265,8 @@ def test_from_etcd_through_the_time_that_it_is_down(node: AgentNode) -> None:
         etcdctl(server, "put", "/calico/resources/v3/projectcalico.org/networkpolicies/prod/default.p", "{broken")
         node.until(lambda: any("DROP" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
         assert node.is_ready()
+        server.kill()
+        assert node.end() == 0
 
 
 def etcdctl(server: EtcdServer, *words: str) -> str:
