@@ -41,7 +41,7 @@ from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import Backend
 from tortie.reconcile.network import HeldNetwork, NetworkStep, WantedNetwork
-from tortie.reconcile.plan import plan
+from tortie.reconcile.plan import Planner
 from tortie.reconcile.step import Plan
 from tortie.reconcile.text import describe_step
 from tortie.reconcile.wanted import Held
@@ -76,6 +76,7 @@ class KernelRules:
         self._backend = backend
         self._generation = generation
         self._tables: dict[tuple[IPFamily, ...], Tables] = {}
+        self._planner = Planner(CALICO)
         self._right: int | None = None
         """The number of the rules when they were last found to be right."""
 
@@ -91,7 +92,7 @@ class KernelRules:
         first: list[str] = []
 
         def planner(held: Held) -> Plan:
-            made = plan(wanted, held, CALICO)
+            made = self._planner.plan(wanted, held)
             if made.steps:
                 found[:] = intruders(wanted, held, CALICO)
                 first.append(describe_step(made.steps[0]))

@@ -44,6 +44,8 @@ def bare(rule: Rule) -> Rule:
 
 def differences(old: Table, new: Table) -> list[Difference]:
     """Every place, reached from a hook by rules that stay, at which the two versions part."""
+    if old is new:
+        return []
     found = []
     seen = {hook.value for hook in BUILTIN_CHAINS[old.name]}
     todo = list(seen)
@@ -53,7 +55,7 @@ def differences(old: Table, new: Table) -> list[Difference]:
             continue
         before, after = old.chains[name].rules, new.chains[name].rules
         staying: Sequence[Rule] = before
-        if before != after:
+        if before is not after and before != after:
             a, b = [bare(rule) for rule in before], [bare(rule) for rule in after]
             head = common_length(a, b)
             tail = common_length(a[head:][::-1], b[head:][::-1])
@@ -97,8 +99,14 @@ class Translation:
 
 def translation_differences(old: Table, new: Table) -> dict[str, tuple[Rule, ...]]:
     """By kernel chain of nat, the rules by which packets could go elsewhere in one version than in the other."""
+    if old is new:
+        return {}
     names = old.chains.keys() | new.chains.keys()
-    changed = {name for name in names if _bare_rules(old, name) != _bare_rules(new, name)}
+    changed = {
+        name
+        for name in names
+        if old.chains.get(name) is not new.chains.get(name) and _bare_rules(old, name) != _bare_rules(new, name)
+    }
     found = {}
     for chain in DESTINATION_CHAINS if changed else ():
         a = list(_translations(old, new, chain, changed))

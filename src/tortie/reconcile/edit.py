@@ -34,6 +34,8 @@ from tortie.reconcile.step import (
 
 def edit_table(old: Table, new: Table, ownership: Ownership, family: IPFamily) -> tuple[Edit, ...]:
     """What turns the old table into the new one, in order; empty when nothing has to change."""
+    if old is new:
+        return ()
     builtin = {hook.value for hook in BUILTIN_CHAINS[old.name]}
     made: list[Edit] = []
     own: list[Edit] = []
@@ -43,7 +45,7 @@ def edit_table(old: Table, new: Table, ownership: Ownership, family: IPFamily) -
         if before is None and name not in builtin:
             made.append(MakeChain(name))
         held = before.rules if before is not None else ()
-        if held == chain.rules:
+        if held is chain.rules or held == chain.rules:
             continue
         if not ownership.owns_chain(name):
             shared += _edit_shared_chain(old.name, before or Chain(name), chain, ownership, family)

@@ -8,22 +8,14 @@ into) are no pivots, and neither are changes of members that are proven to open 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import TableName
 from tortie.netfilter.ipset import IPSet, NamePart, SetEntry
 from tortie.netfilter.rule import Rule, Table
-from tortie.reconcile.difference import (
-    DESTINATION_CHAINS,
-    Difference,
-    differences,
-    may_name,
-    reached_chains,
-    set_names,
-    translation_differences,
-)
+from tortie.reconcile.difference import Difference, differences, set_names, translation_differences
 from tortie.reconcile.ipset import (
     Passage,
     TemporaryNames,
@@ -36,16 +28,14 @@ from tortie.reconcile.ipset import (
     same_kind,
     swappable,
 )
-from tortie.reconcile.monotone import Monotony, SetUse, reads_marks
 from tortie.reconcile.ownership import Ownership
 from tortie.reconcile.step import DestroySet, SetCommand
-from tortie.reconcile.table import complete_table, held_table
+from tortie.reconcile.table import Completion, held_table
+from tortie.reconcile.table_views import KnownViews, uses_set
 from tortie.reconcile.wanted import Held, WantedFamily
 
 PATH_ORDER = (TableName.RAW, TableName.MANGLE, TableName.NAT, TableName.FILTER, TableName.SECURITY)
 """Tables in the order in which a packet that comes in meets them."""
-_AFTER_FILTER = {TableName.MANGLE: ("POSTROUTING",), TableName.NAT: ("POSTROUTING", "INPUT"), TableName.SECURITY: None}
-"""Kernel chains that run behind filter, by table; None for all of a table's."""
 MOST_EXCHANGED = 65536
 """A set with more members is not copied for the sake of one step; a fifth of a second of filling."""
 
@@ -61,86 +51,35 @@ class SetWork:
     last: list[SetCommand] = field(default_factory=list)
 
 
-class TableViews:
-    """The tables of one family in one version, and who looks into which set in it."""
+class Known:
+    """What comparing found the last time for one family of one owner; nothing of the work depends on it, but its time."""
 
-    def __init__(self, tables: Mapping[TableName, Table]) -> None:
-        self.tables = tables
-        self._monotony: dict[TableName, Monotony] = {}
-        self._use: dict[str, SetUse] = {}
-
-    def monotony(self, name: TableName) -> Monotony:
-        """Proofs about one table, which is any but nat."""
-        if name not in self._monotony:
-            last = name is TableName.FILTER
-            later = self._bits_after_filter() if last else 0xFFFFFFFF
-            self._monotony[name] = Monotony(self.tables[name], last_say=last, later_bits=later)
-        return self._monotony[name]
-
-    def _bits_after_filter(self) -> int:
-        bits = 0
-        for name, starts in _AFTER_FILTER.items():
-            if name in self.tables:
-                bits |= reads_marks(self.tables[name], starts)
-        return bits
-
-    def users(self, name: str) -> set[TableName]:
-        """Tables in which a rule that can decide about a packet looks into the set."""
-        users: set[TableName] = set()
-        users |= {table for table in self.tables if table is not TableName.NAT and self.monotony(table).names(name)}
-        if TableName.NAT in self.tables and any(_uses(rule, name) for rule in self._nat_rules()):
-            users.add(TableName.NAT)
-        return users
-
-    def sending_rules(self, names: Iterable[str]) -> Iterator[Rule]:
-        """Rules of nat that can decide where a packet goes and look into one of the sets."""
-        wanted = set(names)
-        if wanted and TableName.NAT in self.tables:
-            yield from (rule for rule in self._nat_rules() if any(_uses(rule, name) for name in wanted))
-
-    def _nat_rules(self) -> Iterator[Rule]:
-        table = self.tables[TableName.NAT]
-        return (rule for name in reached_chains(table, DESTINATION_CHAINS) for rule in table.chains[name].rules)
-
-    def use_of(self, name: str) -> SetUse:
-        """Whether becoming a member of the set opens or closes, all tables together."""
-        if name not in self._use:
-            opens = closes = True
-            for table in self.users(name):
-                use = SetUse(False, False) if table is TableName.NAT else self.monotony(table).use_of(name)
-                opens, closes = opens and use.opens, closes and use.closes
-            self._use[name] = SetUse(opens, closes)
-        return self._use[name]
-
-    def named_anywhere(self, name: str) -> bool:
-        """True when any rule names the set, reached or not."""
-        return any(
-            _uses(rule, name) for table in self.tables.values() for chain in table.chains.values() for rule in chain.rules
-        )
-
-
-def _uses(rule: Rule, name: str) -> bool:
-    return name in set_names(rule) or may_name(rule, name)
+    def __init__(self) -> None:
+        self.tables: dict[TableName, Completion] = {}
+        self.views = KnownViews()
+        self.equal_sets: dict[str, tuple[IPSet, IPSet]] = {}
+        """Sets that are held and wanted, and were found to be equal, by name."""
 
 
 class FamilyWork:
     """All work on one family, compared when made."""
 
-    def __init__(self, wanted: WantedFamily, held: Held, ownership: Ownership) -> None:
+    def __init__(self, wanted: WantedFamily, held: Held, ownership: Ownership, known: Known | None = None) -> None:
         """Raises `InvalidInput` for a table that cannot be read and a set that foreign rules keep from being replaced."""
         self.wanted = wanted
         self.ownership = ownership
         self.ruleset = held.rulesets[wanted.family]
         self.remarks: list[str] = []
         self._held_sets = held.ip_sets
+        known = known or Known()
         old: dict[TableName, Table] = dict(self.ruleset.tables)
         new = dict(old)
         for name in wanted.tables:
             old[name] = held_table(self.ruleset, name)
-            new[name], remarks = complete_table(old[name], wanted, ownership)
+            new[name], remarks = known.tables.setdefault(name, Completion()).of(old[name], wanted, ownership)
             self.remarks += remarks
         self.after = replace(self.ruleset, tables=new)
-        self.old, self.new = TableViews(_readable(old)), TableViews(_readable(new))
+        self.old, self.new = known.views.of(_readable(old)), known.views.of(_readable(new))
         self.differences: dict[TableName, list[Difference]] = {
             name: differences(old[name], new[name]) for name in wanted.tables if name is not TableName.NAT
         }
@@ -153,13 +92,27 @@ class FamilyWork:
         self.seen_in_fence = 0
         names = frozenset(held.ip_sets) | frozenset(wanted.ip_sets)
         self._temporary = TemporaryNames(ownership.temporary_sets[wanted.family], names)
+        equal, known.equal_sets = known.equal_sets, {}
         for one in wanted.ip_sets.values():
-            self._want_set(one)
+            if self._is_right(one, equal.get(one.name)):
+                known.equal_sets[one.name] = held.ip_sets[one.name], one
+            else:
+                self._want_set(one)
         self._drop_sets()
 
     # --- sets ---
 
+    def _is_right(self, wanted: IPSet, known: tuple[IPSet, IPSet] | None) -> bool:
+        """Whether the set is held just as it is wanted; `known` are two of its name that are equal."""
+        held = self._held_sets.get(wanted.name)
+        if held is None:
+            return False
+        if known is not None and known[0] is held and known[1] is wanted:
+            return True
+        return same_kind(held, wanted) and editable(held) and members(held) == members(wanted)
+
     def _want_set(self, wanted: IPSet) -> None:
+        """Work on a set that is not right."""
         held = self._held_sets.get(wanted.name)
         if held is None:
             self.sets.first += make_set(wanted)
@@ -168,7 +121,7 @@ class FamilyWork:
         elif not same_kind(held, wanted) or not editable(held):
             before = members(held) if held.complete and editable(held) else None
             self._place(wanted.name, exchange_set(wanted, before, members(wanted), self._temporary))
-        elif members(held) != members(wanted):
+        else:
             self._change(wanted, members(held), members(wanted))
 
     def _rebuild(self, wanted: IPSet) -> None:
@@ -186,7 +139,7 @@ class FamilyWork:
 
     def _refuse_foreign(self, name: str) -> None:
         for table, chain, rule in self._rules_of_old():
-            if _uses(rule, name) and not self.ownership.owns_rule(table, chain, rule, self.wanted.family):
+            if uses_set(rule, name) and not self.ownership.owns_rule(table, chain, rule, self.wanted.family):
                 raise InvalidInput(
                     f"set {name} has another type than it must have, and a rule in {table.value} {chain} that is not ours "
                     "names it",

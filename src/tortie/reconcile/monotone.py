@@ -119,6 +119,7 @@ class Monotony:
 
     def __init__(self, table: Table, *, last_say: bool, later_bits: int) -> None:
         """`last_say`: after ACCEPT nothing here or later can drop; `later_bits`: mark bits that later rules read."""
+        self._about = last_say, later_bits
         self._chains = {name: table.chains[name].rules for name in sorted(reached_chains(table))}
         self._builtin = {hook.value for hook in BUILTIN_CHAINS[table.name]}
         self._later_bits = later_bits & _written_bits(self._chains)
@@ -134,7 +135,12 @@ class Monotony:
         self._after = _return_points(self._chains)
         self._read: dict[str, list[_Rule]] = {}
         self._ends: dict[tuple[str, int, Mark], frozenset[End]] = {}
+        self._found: dict[frozenset[End], frozenset[End]] = {}
         self._worse: dict[tuple[str, int, Mark, Mark], bool] = {}
+
+    def is_about(self, *, last_say: bool, later_bits: int) -> bool:
+        """True when it was made with these."""
+        return self._about == (last_say, later_bits)
 
     def names(self, name: str) -> bool:
         """True when a rule that packets reach looks into the set, or may."""
@@ -189,27 +195,46 @@ class Monotony:
     # --- ends of one run ---
 
     def _run(self, chain: str, place: int, mark: Mark) -> frozenset[End]:
-        """Every end that a run from this rule on may have in this chain."""
-        known = self._ends.get((chain, place, mark))
-        if known is not None:
-            return known
-        ends: set[End] = set()
-        marks = {mark}
+        """Every end that a run from this rule on may have in this chain.
+
+        Found for all rules behind as well, from the last one to the first: a chain that is asked about at each of its
+        rules, as an endpoint's is for each of its policies, is then followed once.
+        """
         rules = self._rules(chain)
+        layers: list[dict[Mark, tuple[set[End], set[Mark]]]] = []
+        marks = {mark}
         for number in range(place, len(rules)):
-            following: set[Mark] = set()
-            for one in marks:
-                for holds, assumed in _answers(rules[number], one):
-                    if holds:
-                        self._take(chain, number, assumed, ends, following)
-                    else:
-                        following.add(assumed)
-            marks = following
+            layer = {one: self._pass(chain, number, one) for one in marks if (chain, number, one) not in self._ends}
+            layers.append(layer)
+            marks = {one for _, following in layer.values() for one in following}
+            if not marks:
+                break
             if len(marks) > _MOST_MARKS:
                 raise CannotTell
-        ends |= {End(EndKind.RETURN, one) for one in marks}
-        self._ends[chain, place, mark] = found = frozenset(ends)
-        return found
+        for number in range(place + len(layers) - 1, place - 1, -1):
+            for one, (ends, following) in layers[number - place].items():
+                for next_mark in following:
+                    ends |= self._ends_from(chain, number + 1, next_mark)
+                found = frozenset(ends)
+                self._ends[chain, number, one] = self._found.setdefault(found, found)
+        return self._ends_from(chain, place, mark)
+
+    def _ends_from(self, chain: str, place: int, mark: Mark) -> frozenset[End]:
+        """The ends of a run that was followed already."""
+        if place >= len(self._rules(chain)):
+            return frozenset((End(EndKind.RETURN, mark),))
+        return self._ends[chain, place, mark]
+
+    def _pass(self, chain: str, place: int, mark: Mark) -> tuple[set[End], set[Mark]]:
+        """What becomes of a run at one rule: ends, and marks with which it goes on."""
+        ends: set[End] = set()
+        following: set[Mark] = set()
+        for holds, assumed in _answers(self._rules(chain)[place], mark):
+            if holds:
+                self._take(chain, place, assumed, ends, following)
+            else:
+                following.add(assumed)
+        return ends, following
 
     def _take(self, chain: str, place: int, mark: Mark, ends: set[End], following: set[Mark]) -> None:
         """Adds what becomes of a packet that matches a rule: ends of the chain, or marks with which it goes on."""
@@ -292,6 +317,8 @@ class Monotony:
                     if not self._step(chain, number, first, second, following):
                         return False
             pairs = {pair for pair in following if pair[0] != pair[1]}
+            if not pairs:
+                return True
             if len(pairs) > _MOST_MARKS:
                 raise CannotTell
         return all(self._returned(chain, one, other) for one, other in pairs)

@@ -16,7 +16,7 @@ from tortie.netfilter.hook import TableName
 from tortie.netfilter.rule import Rule, Ruleset, Table
 from tortie.reconcile.difference import DESTINATION_CHAINS, translation_differences
 from tortie.reconcile.edit import edit_table
-from tortie.reconcile.family import PATH_ORDER, FamilyWork
+from tortie.reconcile.family import PATH_ORDER, FamilyWork, Known
 from tortie.reconcile.fence import fenced_table, in_own_chains, translation_fences, with_front_rules
 from tortie.reconcile.ownership import Ownership
 from tortie.reconcile.step import Plan, SetCommand, SetEdit, Step, TableEdit
@@ -62,12 +62,33 @@ def plan(wanted: Iterable[WantedFamily], held: Held, ownership: Ownership) -> Pl
 
     Raises `InvalidInput` for what cannot be read or cannot be replaced.
     """
+    return Planner(ownership).plan(wanted, held)
+
+
+class Planner:
+    """Plans for one owner again and again: what was compared and proven about the very same objects is known already.
+
+    What is planned depends on what is held and wanted alone, never on what was planned before.
+    """
+
+    def __init__(self, ownership: Ownership) -> None:
+        self._ownership = ownership
+        self._known: dict[IPFamily, Known] = {}
+
+    def plan(self, wanted: Iterable[WantedFamily], held: Held) -> Plan:
+        """The same as `plan`."""
+        works = [
+            FamilyWork(family, held, self._ownership, self._known.setdefault(family.family, Known())) for family in wanted
+        ]
+        return _plan_of(works, self._ownership)
+
+
+def _plan_of(works: Iterable[FamilyWork], ownership: Ownership) -> Plan:
     placed: list[tuple[Phase, Step]] = []
     remarks: list[str] = []
     after: dict[IPFamily, Ruleset] = {}
-    for family in wanted:
-        work = FamilyWork(family, held, ownership)
-        after[family.family] = work.after
+    for work in works:
+        after[work.wanted.family] = work.after
         placed += _order(work, ownership)
         remarks += work.remarks
     placed.sort(key=lambda item: item[0])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.table_text import FILTER, MANGLE, NAT, OURS, RAW, Texts, held, table, wanted
 from tortie.netfilter.hook import TableName
-from tortie.reconcile.family import FamilyWork, TableViews
+from tortie.reconcile.family import FamilyWork
 from tortie.reconcile.monotone import SetUse
+from tortie.reconcile.table_views import TableViews
 
 HOOK = "-m comment --comment our_h -j our-x"
 IN = "-m set --match-set our4s src"

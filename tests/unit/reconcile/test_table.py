@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.table_text import FILTER, OURS, RAW, V4, Texts, ruleset, table, texts, wanted
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import Backend
-from tortie.netfilter.rule import Ruleset, Table
-from tortie.reconcile.table import complete_table, held_table
+from tortie.netfilter.rule import Rule, Ruleset, Table
+from tortie.reconcile.table import Completion, complete_table, held_table
+from tortie.reconcile.wanted import WantedFamily
 
 HOOK = "-m comment --comment our_hook -j our-x"
 WANTED: Texts = {"FORWARD": [HOOK], "our-x": ["-j DROP"]}
@@ -28,7 +31,7 @@ def test_hooks_go_in_front(before: list[str], after: list[str]) -> None:
     held = table(FILTER, {"FORWARD": before, "A": [], "B": [], "elder-x": []})
     made, remarks = complete_table(held, wanted({FILTER: WANTED}), OURS)
     assert texts(made.chains["FORWARD"]) == after
-    assert remarks == []
+    assert remarks == ()
 
 
 def test_hooks_go_behind_when_asked() -> None:
@@ -49,13 +52,60 @@ def test_chains_that_nobody_wants_go_unless_a_foreign_rule_goes_to_them() -> Non
     made, remarks = complete_table(held, wanted({FILTER: WANTED}), OURS)
     assert {name for name in made.chains if OURS.owns_chain(name)} == {"our-x", "our-kept"}
     assert texts(made.chains["our-kept"]) == []
-    assert remarks == ["IPv4 filter: chain our-kept stays, empty: a rule in FORWARD goes to it"]
+    assert remarks == ("IPv4 filter: chain our-kept stays, empty: a rule in FORWARD goes to it",)
 
 
 def test_what_is_right_is_the_same_object() -> None:
     held = table(FILTER, {**WANTED, "foreign": ["-j DROP"]})
     made, _ = complete_table(held, wanted({FILTER: WANTED}), OURS)
     assert all(made.chains[name] is chain for name, chain in held.chains.items())
+
+
+def test_a_table_that_is_right_is_the_same_object() -> None:
+    held = table(FILTER, {"FORWARD": [HOOK, "-j DROP"], **WANTED})
+    assert complete_table(held, wanted({FILTER: WANTED}), OURS) == (held, ())
+    assert complete_table(held, wanted({FILTER: WANTED}), OURS)[0] is held
+
+
+KEPT = {"FORWARD": ["-g our-kept"], "our-kept": []}
+ASKED: dict[str, tuple[Table, WantedFamily]] = {
+    "right": (table(FILTER, {"FORWARD": [HOOK], **WANTED}), wanted({FILTER: WANTED})),
+    "the same in other objects": (table(FILTER, {"FORWARD": [HOOK], **WANTED}), wanted({FILTER: WANTED})),
+    "a rule less": (table(FILTER, {"FORWARD": [HOOK], "our-x": []}), wanted({FILTER: WANTED})),
+    "other hooks": (table(FILTER, {"FORWARD": ["-j A", HOOK], "A": [], **WANTED}), wanted({FILTER: WANTED})),
+    "hooks behind": (table(FILTER, {"FORWARD": ["-j A", HOOK], "A": [], **WANTED}), wanted({FILTER: WANTED}, append=True)),
+    "nothing wanted": (table(FILTER, {"FORWARD": [HOOK], **WANTED}), wanted({FILTER: {}})),
+    "a chain that stays": (table(FILTER, KEPT), wanted({FILTER: WANTED})),
+}
+
+
+@pytest.mark.parametrize("second", ASKED)
+@pytest.mark.parametrize("first", ASKED)
+def test_what_was_asked_before_changes_no_answer(first: str, second: str) -> None:
+    completion = Completion()
+    for name in (first, second, first):
+        held, asked = ASKED[name]
+        assert completion.of(held, asked, OURS) == complete_table(held, asked, OURS)
+
+
+def test_chains_that_were_found_to_be_equal_are_not_compared_again() -> None:
+    class Counted(tuple[Rule, ...]):
+        """Rules that count how often they are compared."""
+
+        times = 0
+
+        def __ne__(self, other: object) -> bool:
+            Counted.times += 1
+            return super().__ne__(other)
+
+        __hash__ = tuple.__hash__
+
+    held, asked = table(FILTER, {"FORWARD": [], **WANTED}), wanted({FILTER: WANTED})
+    held = replace(held, chains={name: replace(one, rules=Counted(one.rules)) for name, one in held.chains.items()})
+    completion = Completion()
+    for _ in range(3):
+        completion.of(replace(held), asked, OURS)
+    assert Counted.times == 1
 
 
 def test_a_table_that_is_not_there_has_empty_kernel_chains() -> None:
