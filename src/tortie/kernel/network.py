@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tortie.codec.ip_json import Node, parse_nodes
 from tortie.codec.node import parse_links, parse_neighbours, parse_routes
@@ -19,7 +20,7 @@ from tortie.kernel.refusal import KernelRefused
 from tortie.kernel.run import Feed, Ran
 from tortie.net.address import Address, IPFamily, parse_address
 from tortie.net.error import InvalidInput
-from tortie.net.node import Link
+from tortie.net.node import Link, Route
 from tortie.reconcile.network import (
     ForgetConnections,
     ForwardingEntry,
@@ -32,6 +33,8 @@ from tortie.reconcile.network import (
     WantedNetwork,
 )
 from tortie.reconcile.network_text import batch_line
+
+T = TypeVar("T")
 
 _FAILED_LINE = re.compile(r"Command failed .*:(\d+)")
 _CONNTRACK_TRIES = 4
@@ -53,19 +56,14 @@ class Network:
     def __init__(self, run: Feed, sysctls: Path = Path("/proc/sys")) -> None:
         self._run = run
         self._sysctls = sysctls
-        self._known_links: tuple[str, tuple[Link, ...]] = "", ()
-        """What was listed last, and what it means: hardly ever is it another."""
+        self._known: dict[str, tuple[str, Any]] = {}
+        """What was listed last, by what it lists, and what it means: hardly ever is it another."""
 
     # --- reading ---
 
     def links(self) -> tuple[Link, ...]:
         """All devices with their addresses; raises `KernelRefused`, or `InvalidInput` for senseless output."""
-        text = self._listed("ip", "addr")
-        known, links = self._known_links
-        if text != known:
-            links = parse_links(text, source="ip addr")
-            self._known_links = text, links
-        return links
+        return self._understood("ip addr", self._listed("ip", "addr"), lambda text: parse_links(text, source="ip addr"))
 
     def read(self, wanted: WantedNetwork) -> HeldNetwork:
         """What is held of everything that the wanted network speaks of; raises as `links` does."""
@@ -77,17 +75,24 @@ class Network:
         return HeldNetwork(
             links,
             vxlan,
-            tuple(
-                route
-                for family in wanted.families
-                for route in parse_routes(
-                    self._listed("ip", f"-{family.value}", "route", "show", "table", "main"), family, source="ip route"
-                )
-            ),
+            tuple(route for family in wanted.families for route in self._routes(family)),
             parse_neighbours(self._listed("ip", "neigh", "show", "nud", "permanent"), source="ip neigh"),
             _forwarding_entries(wanted.vxlan_name, forwarding or ""),
             self._read_settings(wanted.settings),
         )
+
+    def _routes(self, family: IPFamily) -> tuple[Route, ...]:
+        arguments = (f"-{family.value}", "route", "show", "table", "main")
+        text = self._listed("ip", *arguments)
+        return self._understood(" ".join(arguments), text, lambda text: parse_routes(text, family, source="ip route"))
+
+    def _understood(self, what: str, text: str, parse: Callable[[str], T]) -> T:
+        """What a listing means; one that is as it was last is not parsed again."""
+        known = self._known.get(what)
+        if known is None or known[0] != text:
+            known = self._known[what] = text, parse(text)
+        meaning: T = known[1]
+        return meaning
 
     def _listed(self, tool: str, *arguments: str) -> str:
         numeric = ("-N",) if tool == "ip" else ()
@@ -101,9 +106,16 @@ class Network:
         found = {}
         for setting in settings:
             try:
-                found[setting.path] = (self._sysctls / setting.path).read_text().strip()
+                # A node has thousands of these, and they are read in every pass.
+                file = os.open(f"{self._sysctls}/{setting.path}", os.O_RDONLY)
             except OSError:
                 continue
+            try:
+                found[setting.path] = os.read(file, 4096).decode(errors="replace").strip()
+            except OSError:
+                continue
+            finally:
+                os.close(file)
         return found
 
     # --- changing ---
