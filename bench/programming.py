@@ -184,10 +184,11 @@ def _one_pod(view: NodeView, backend: Backend) -> Iterator[Figure]:
             after = renderer.render(more, _STATE, RenderConfig())
             read_back.append(_took(lambda after=after: kernel.check(after)))  # type: ignore[misc]
             kernel.enforce(before)
-            texts = _texts(kernel.plan(after))
+            kernel.check(before)
+        for number in range(_RUNS):
+            texts = _texts(kernel.plan(renderer.render(_with_pod(view, number), _STATE, RenderConfig())))
             alone.append(_took(lambda texts=texts: _restore(backend, texts)))  # type: ignore[misc]
             kernel.enforce(before)
-            kernel.check(before)
     theirs, ours = _median(alone), _median(in_force)
     yield _compared(f"one pod more ({backend.value}): in force", 1.5, ours, theirs)
     yield _compared("  and read back", None, ours + _median(read_back), theirs)
