@@ -35,6 +35,7 @@ from tortie.reference.decision import (
     Says,
     TunnelPacket,
     UnknownInterface,
+    Verdict,
 )
 from tortie.reference.flow import Tracking
 from tortie.simulator.walk import Arrival
@@ -94,7 +95,9 @@ def check_cause(one: Dropped) -> CauseKind:
     assert verdict is not None
     decided = decide_conversation(one.resources, NODE, one.sent.flow, interfaces=INTERFACES)
     decision = decided.first if one.explanation.which == "first" else decided.answer
-    assert decision is not None
+    if decision is None or decision.verdict is Verdict.UNKNOWN:
+        assert Verdict.UNKNOWN in (decided.first.verdict, decided.verdict), str(one.sent.flow)
+        return verdict.kind
     reason = decision.decided_by.reason
     assert verdict.kind in _SAME[type(reason)], f"{one.sent.flow}: {decision} and {verdict.text}"
     if verdict.kind is CauseKind.DENIED and isinstance(reason, ByRule):
