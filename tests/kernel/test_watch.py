@@ -21,8 +21,10 @@ from tortie.kernel.watch import (
     LinkSeen,
     LinkTable,
     RouteTouched,
+    SettingTouched,
     TablesTouched,
     watch_links,
+    watch_settings,
     watch_tables,
 )
 from tortie.net.address import IPFamily, parse_address
@@ -131,3 +133,14 @@ def test_sizes_of_legacy_tables_change_with_their_rules(
         assert all(set(size) == {"filter"} for size in sizes)
         assert all(before != after for before, after in pairwise(sizes))
         assert sizes[0] == sizes[-1]
+
+
+def test_settings_that_are_written(inside: None) -> None:
+    table = LinkTable(Network(run_tool).links())
+
+    def act() -> None:
+        for path, value in (("ipv4/conf/cali1/rp_filter", "2"), ("ipv4/conf/cali1/proxy_arp", "1")):
+            Path(f"/proc/sys/net/{path}").write_text(value)
+
+    found = heard(lambda: watch_settings(table), act, lambda events: len(events) == 2)
+    assert found == [SettingTouched("cali1", (("rp_filter", 2),)), SettingTouched("cali1", (("proxy", 1),))]

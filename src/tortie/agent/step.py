@@ -396,7 +396,7 @@ def _damaged(state: Agent, part: Part, what: str) -> Step:
         return state, []
     due = state.due | {part}
     if part is Part.NETWORK:
-        state = replace(state, due=due, network_damage=what)
+        state = replace(state, due=due, network_damage=what or state.network_damage)
     else:
         state = replace(state, due=due, rules_damage=what)
     if state.repair_due:

@@ -106,7 +106,15 @@ def _world(name: str, source: Source, sinks: list[StatusSink], backend: str | No
     from tortie.agent.knowledge import Cluster
     from tortie.agent.loop import World
     from tortie.agent.program import Programmer
-    from tortie.cli.agent_kernel import KernelRules, KernelWatch, LegacyWatch, NodeNetwork, TablesWatch, observed_tools
+    from tortie.cli.agent_kernel import (
+        KernelRules,
+        KernelWatch,
+        LegacyWatch,
+        NodeNetwork,
+        SettingsWatch,
+        TablesWatch,
+        observed_tools,
+    )
     from tortie.kernel.generation import nft_generation
     from tortie.kernel.tables import detect_backend
     from tortie.netfilter.hook import Backend
@@ -116,7 +124,7 @@ def _world(name: str, source: Source, sinks: list[StatusSink], backend: str | No
     network = NodeNetwork(tools, proc_sys)
     rules = KernelRules(tools, chosen, generation=nft_generation) if chosen is Backend.NFT else KernelRules(tools, chosen)
     programmer = Programmer(rules, network, _features(tools), time.monotonic)
-    watches: list[Any] = [KernelWatch(tools, network)]
+    watches: list[Any] = [KernelWatch(tools, network), SettingsWatch(tools, network)]
     watches.append(TablesWatch(tools, network) if chosen is Backend.NFT else LegacyWatch(tools))
     return World(
         source=source,

@@ -33,8 +33,10 @@ from tortie.kernel.watch import (
     LinkTable,
     MessagesLost,
     RouteTouched,
+    SettingTouched,
     TablesTouched,
     watch_links,
+    watch_settings,
     watch_tables,
 )
 from tortie.net.address import IPFamily
@@ -180,6 +182,9 @@ class KernelWatch:
                 return (InterfaceChanged(name, None),)
             case RouteTouched(device, process) if process and not self._tools.ran(process):
                 return (Damaged(Part.NETWORK, f"process {process} changed a route by {device}"),)
+            case SettingTouched(_, values) if any(value != 1 for _, value in values):
+                # Who wrote it is not told, so nobody is named; 1 is what workloads' interfaces have.
+                return (Damaged(Part.NETWORK, ""),)
             case TablesTouched(tables, process, program):
                 ours = sorted(name for _, name in tables if name in _OUR_TABLES)
                 if not ours or self._tools.ran(process):
@@ -187,10 +192,20 @@ class KernelWatch:
                 what = f"{program or 'a process'} ({process}) changed {', '.join(dict.fromkeys(ours))}"
                 return (Damaged(Part.CHECK_RULES, what),)
             case MessagesLost(what):
-                parts = (Part.NETWORK,) if what == "routes" else (Part.CHECK_RULES,)
-                return tuple(Damaged(part, f"messages about {what} were lost") for part in parts)
+                part = Part.CHECK_RULES if what == "nf_tables" else Part.NETWORK
+                return (Damaged(part, f"messages about {what} were lost"),)
             case _:
                 return ()
+
+
+class SettingsWatch(KernelWatch):
+    """Events of interfaces' settings."""
+
+    async def events(self) -> AsyncIterator[InterfaceChanged | Damaged]:
+        """What is not as workloads' interfaces have it."""
+        async for event in watch_settings(self._network.links):
+            for told in self._told(event):
+                yield told
 
 
 class TablesWatch(KernelWatch):

@@ -1,11 +1,13 @@
-"""What the kernel tells by itself: links and addresses as they change, routes and nf_tables that somebody touched.
+"""What the kernel tells by itself: links and addresses that change; routes, settings, nf_tables that somebody touched.
 
-Links and routes come by rtnetlink (pyroute2), nf_tables by a socket of its own of which only the names of tables and the
-process that changed them are read: messages are told when a transaction is over. iptables' legacy tables and ip sets tell
-nothing. Lost messages are an event of their own: whoever hears of it reads everything again.
+Links and routes come by rtnetlink (pyroute2). Settings of interfaces, which pyroute2 does not read, and nf_tables have
+sockets of their own. Of nf_tables only the names of tables and the process that changed them are read, and told when a
+transaction is over; who wrote a setting the kernel does not say. iptables' legacy tables and ip sets tell nothing. Lost
+messages are an event of their own: whoever hears of it reads everything again.
 
-Sources: rtnetlink(7); linux/netfilter/nf_tables.h (NFT_MSG_NEWGEN ends a transaction and names the process),
-net/netfilter/nf_tables_api.c (nf_tables_gen_notify).
+Sources: rtnetlink(7); linux/netconf.h (which settings are told), net/ipv4/devinet.c (inet_netconf_notify_devconf);
+linux/netfilter/nf_tables.h (NFT_MSG_NEWGEN ends a transaction and names the process), net/netfilter/nf_tables_api.c
+(nf_tables_gen_notify).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import asyncio
 import errno
 import socket
 import struct
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -62,6 +65,14 @@ class RouteTouched:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingTouched:
+    """Settings of a device were written: `forwarding`, `rp_filter` or `proxy` (ARP or NDP), and what they are now."""
+
+    device: str
+    values: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TablesTouched:
     """A transaction changed these nf_tables tables; `program` is the name of the process."""
 
@@ -77,7 +88,7 @@ class MessagesLost:
     what: str
 
 
-KernelEvent: TypeAlias = LinkSeen | LinkGone | RouteTouched | TablesTouched | MessagesLost
+KernelEvent: TypeAlias = LinkSeen | LinkGone | RouteTouched | SettingTouched | TablesTouched | MessagesLost
 """Readers end in `assert_never`."""
 
 
@@ -111,6 +122,11 @@ class LinkTable:
             )
             for link in links
         }
+
+    def name_of(self, index: int) -> str | None:
+        """The name of a link, None for one that was not seen."""
+        device = self._devices.get(index)
+        return None if device is None else device.name
 
     def feed(self, message: Mapping[str, Any]) -> Iterator[KernelEvent]:
         """What a message of rtnetlink, as pyroute2 reads it, tells."""
@@ -191,6 +207,54 @@ async def watch_links(table: LinkTable) -> AsyncIterator[KernelEvent]:
                 yield MessagesLost("routes")
 
 
+# --- settings ----------------------------------------------------------------------------------------------------
+
+_NEW_NETCONF = 80
+_NETCONF_GROUPS = 1 << 23 | 1 << 24
+"""RTNLGRP_IPV4_NETCONF and RTNLGRP_IPV6_NETCONF of linux/rtnetlink.h, as bits."""
+_NETCONF_INDEX = 1
+_NETCONF_NAMES = {2: "forwarding", 3: "rp_filter", 5: "proxy"}
+_NETCONF_HEADER_SIZE = 4
+
+
+def settings_touched(data: bytes, table: LinkTable) -> Iterator[SettingTouched]:
+    """What a datagram tells about settings of links that are known."""
+    for kind, body in _messages(data):
+        if kind != _NEW_NETCONF:
+            continue
+        attributes = _attributes(body[_NETCONF_HEADER_SIZE:])
+        numbers = {key: int.from_bytes(value, sys.byteorder, signed=True) for key, value in attributes.items()}
+        name = table.name_of(numbers.get(_NETCONF_INDEX, 0))
+        values = tuple((word, numbers[key]) for key, word in _NETCONF_NAMES.items() if key in numbers)
+        if name is not None and values:
+            yield SettingTouched(name, values)
+
+
+async def watch_settings(table: LinkTable) -> AsyncIterator[KernelEvent]:
+    """Settings of links as they are written, from the moment of the first `anext`; ends never."""
+    link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+    with link:
+        link.bind((0, _NETCONF_GROUPS))
+        async for data in _datagrams(link):
+            if data is None:
+                yield MessagesLost("settings")
+                continue
+            for event in settings_touched(data, table):
+                yield event
+
+
+async def _datagrams(link: socket.socket) -> AsyncIterator[bytes | None]:
+    """What comes by a socket; None where something was lost."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            yield await loop.sock_recv(link, 1 << 18)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            yield None
+
+
 # --- nf_tables ---------------------------------------------------------------------------------------------------
 
 
@@ -256,13 +320,8 @@ async def watch_tables() -> AsyncIterator[KernelEvent]:
         except OSError:
             return
         transactions = Transactions()
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                data = await loop.sock_recv(link, 1 << 18)
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
+        async for data in _datagrams(link):
+            if data is None:
                 transactions = Transactions()
                 yield MessagesLost("nf_tables")
                 continue

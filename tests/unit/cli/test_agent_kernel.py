@@ -18,7 +18,7 @@ from tortie.agent.report import Part
 from tortie.cli.agent_kernel import KernelRules, KernelWatch, LegacyWatch, NodeNetwork, observed_tools
 from tortie.kernel.observed import ObservedTools
 from tortie.kernel.run import Ran
-from tortie.kernel.watch import KernelEvent, LinkGone, LinkSeen, MessagesLost, RouteTouched, TablesTouched
+from tortie.kernel.watch import KernelEvent, LinkGone, LinkSeen, MessagesLost, RouteTouched, SettingTouched, TablesTouched
 from tortie.net.address import IPFamily
 from tortie.netfilter.hook import Backend
 from tortie.reconcile.network import WantedNetwork
@@ -97,6 +97,8 @@ def told(event: KernelEvent) -> list[InterfaceChanged | Damaged]:
         (RouteTouched("cali1", 5), [Damaged(Part.NETWORK, "process 5 changed a route by cali1")]),
         (RouteTouched("cali1", 77), []),
         (RouteTouched("cali1", 0), []),
+        (SettingTouched("cali1", (("rp_filter", 0),)), [Damaged(Part.NETWORK, "")]),
+        (SettingTouched("cali1", (("rp_filter", 1), ("proxy", 1))), []),
         (
             TablesTouched(frozenset({(IPFamily.V4, "nat"), (IPFamily.V4, "filter")}), 5, "nft"),
             [Damaged(Part.CHECK_RULES, "nft (5) changed filter, nat")],
@@ -107,7 +109,8 @@ def told(event: KernelEvent) -> list[InterfaceChanged | Damaged]:
         (MessagesLost("routes"), [Damaged(Part.NETWORK, "messages about routes were lost")]),
     ],
     ids=[
-        "link", "link gone", "route", "our own route", "the kernel's own doing", "tables", "our own tables",
+        "link", "link gone", "route", "our own route", "the kernel's own doing", "setting", "setting as ours",
+        "tables", "our own tables",
         "other tables", "lost", "routes lost",
     ],
 )  # fmt: skip

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from tortie.kernel.watch import KernelEvent, LinkGone, LinkSeen, LinkTable, RouteTouched, TablesTouched, Transactions
+from tortie.kernel.watch import (
+    KernelEvent,
+    LinkGone,
+    LinkSeen,
+    LinkTable,
+    RouteTouched,
+    SettingTouched,
+    TablesTouched,
+    Transactions,
+    settings_touched,
+)
 from tortie.net.address import IPFamily, parse_address, parse_prefix
 from tortie.net.node import InterfaceAddress, Link
 
@@ -89,3 +99,26 @@ def test_a_transaction_is_told_when_it_is_over() -> None:
 @pytest.mark.parametrize("cut", range(0, len(RULE), 5))
 def test_garbage_is_no_transaction(cut: int) -> None:
     assert list(Transactions().feed(RULE[:cut] + b"\1\0\0\0")) == []
+
+
+def netconf(index: int, *values: tuple[int, int]) -> bytes:
+    attributes = b"".join(attribute(number, struct.pack("=i", value)) for number, value in ((1, index), *values))
+    body = struct.pack("=BBH", socket.AF_INET, 0, 0) + attributes
+    return struct.pack("=IHHII", 16 + len(body), 80, 0, 0, 0) + body
+
+
+@pytest.mark.parametrize(
+    ("data", "events"),
+    [
+        (netconf(2, (3, 2)), [SettingTouched("eth0", (("rp_filter", 2),))]),
+        (netconf(2, (2, 0), (5, 1)), [SettingTouched("eth0", (("forwarding", 0), ("proxy", 1)))]),
+        (netconf(2, (4, 1)), []),
+        (netconf(9, (3, 0)), []),
+        (netconf(-1, (3, 0)), []),
+        (netconf(2, (3, 0))[:30], []),
+        (END, []),
+    ],
+    ids=["one", "several", "one that does not matter", "an unknown link", "all links", "cut short", "another message"],
+)
+def test_settings_of_links(data: bytes, events: list[KernelEvent]) -> None:
+    assert list(settings_touched(data, table())) == events
