@@ -93,6 +93,8 @@ def check_cause(one: Dropped) -> CauseKind:
     """The cause is the reference's finding, rule number and all."""
     verdict = one.explanation.verdict
     assert verdict is not None
+    if one.explanation.which == "next":
+        return verdict.kind  # the reference decides the first two packets
     decided = decide_conversation(one.resources, NODE, one.sent.flow, interfaces=INTERFACES)
     decision = decided.first if one.explanation.which == "first" else decided.answer
     if decision is None or decision.verdict is Verdict.UNKNOWN:

@@ -145,7 +145,8 @@ def policy_lines(policy: Policy) -> Iterator[Line]:
     which = {"answer": "of the answer: ", "next": "of the next packet: "}.get(explanation.which, "")
     yield Line()
     meant = "" if not explanation.differences or verdict.kind is CauseKind.NOT_RENDERED else "as these resources mean it, "
-    yield _labelled("policy ", f"{which}{meant}{verdict.text}")
+    when = f"if {' and '.join(explanation.when)}: " if explanation.when else ""
+    yield _labelled("policy ", f"{which}{when}{meant}{verdict.text}")
     for owner in verdict.asked:
         yield from _owner_lines(owner)
     if explanation.passes_as_meant:

@@ -27,6 +27,7 @@ def policy_document(explanation: Explanation, remarks: tuple[str, ...] = ()) -> 
         "ends": [_end(end) for end in explanation.ends],
         "allowed": [_allowed(one) for one in explanation.allowed],
         "verdict": None if verdict is None else _verdict(verdict, explanation.which),
+        "when": list(explanation.when),
         "passes_as_meant": explanation.passes_as_meant,
         "changes": [_solution(solution) for solution in explanation.solutions],
         "changes_complete": explanation.exhausted,

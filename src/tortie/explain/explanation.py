@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from tortie.explain.basis import Basis
 from tortie.explain.cause import POLICY_HELPS, CauseKind, allowances
-from tortie.explain.change import Situation
+from tortie.explain.miss import End
 from tortie.explain.origin import ChainOrigin, Origins, RuleOrigin, Stage
 from tortie.explain.party import Parties
 from tortie.explain.search import Found, Solution, find_solutions, situation_of
@@ -24,7 +24,7 @@ from tortie.explain.world import Answer, Question, World, ask
 from tortie.model import v1
 from tortie.net.address import Address
 from tortie.netfilter.snapshot import Snapshot
-from tortie.simulator.trace import Trace
+from tortie.simulator.trace import NatStep, RouteStep, RuleStep, Trace, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class EndSaid:
     """Who is behind an address or an interface of a packet; `who` is empty when the resources do not tell."""
 
     what: str
-    """`source`, `destination`, `in`, `out`."""
+    """`source`, `destination`, either of them `after NAT`, `in`, `out`."""
     name: str
     """The address or interface."""
     who: tuple[str, ...] = ()
@@ -57,6 +57,8 @@ class Explanation:
     allowed: tuple[Allowed, ...] = ()
     verdict: PolicyVerdict | None = None
     which: str = "first"
+    when: tuple[str, ...] = ()
+    """What has to happen for the packet to be dropped, where that is a matter of chance."""
     solutions: tuple[Solution, ...] = ()
     exhausted: bool = True
     beyond: PolicyVerdict | None = None
@@ -69,32 +71,42 @@ def explain(basis: Basis, snapshot: Snapshot, question: Question, answer: Answer
     """Explains a walk over a snapshot; the walks of the answer hold their steps."""
     differences = find_differences(basis.rendering, snapshot)
     parties = Parties(basis.resources, felix_exact=basis.config.felix_exact)
-    first = answer.first.trace
-    ends = tuple(_ends(first, basis, parties))
+    dropped = answer.dropped
+    first = dropped if dropped is not None and answer.which == "first" else answer.first.trace
     # A workload whose interface has two of the configured prefixes is asked twice.
     allowed = tuple(
         dict.fromkeys(Allowed(at, by, _allowed_text(at, by)) for at, by in allowances(first, origins, basis.naming))
     )
-    if answer.dropped is None:
-        return Explanation(basis.node, differences, ends, allowed)
+    told = Explanation(basis.node, differences, tuple(_ends(first, basis, parties)), allowed)
+    if dropped is None:
+        return told if answer.first.verdict is Verdict.ACCEPT else replace(told, allowed=())
+    situation = situation_of(answer, basis)
+    assert situation is not None, "something is dropped"
+    told = replace(told, verdict=situation.verdict, which=answer.which, when=_conditions(dropped))
     if differences.absent:
-        told = situation_of(answer, basis)
-        verdict = None if told is None else told.verdict
-        return Explanation(basis.node, differences, ends, allowed, verdict, _which(answer))
+        return told
     world = World(basis, snapshot)
     meant = ask(question, world.node(basis))
-    situation = situation_of(meant, basis)
-    if situation is None:
-        told = situation_of(answer, basis)
-        verdict = None if told is None else _dropped_against_resources(told.verdict, passes=meant.passes)
-        passes = meant.passes
-        return Explanation(basis.node, differences, ends, allowed, verdict, _which(answer), passes_as_meant=passes)
-    found = _solutions(world, question, situation)
-    verdict = situation.verdict
-    which = _which(meant)
-    return Explanation(
-        basis.node, differences, ends, allowed, verdict, which, found.solutions, found.exhausted, found.beyond
+    as_meant = situation_of(meant, basis)
+    if as_meant is None:
+        verdict = _dropped_against_resources(situation.verdict, passes=meant.passes)
+        return replace(told, verdict=verdict, passes_as_meant=meant.passes)
+    found = Found()
+    if as_meant.verdict.kind in POLICY_HELPS:
+        found = find_solutions(world, question, as_meant)
+    return replace(
+        told,
+        verdict=as_meant.verdict,
+        which=meant.which,
+        when=() if meant.dropped is None else _conditions(meant.dropped),
+        solutions=found.solutions,
+        exhausted=found.exhausted,
+        beyond=found.beyond,
     )
+
+
+def _conditions(trace: Trace) -> tuple[str, ...]:
+    return tuple(condition.text for condition in trace.conditions if not condition.assumed)
 
 
 def _dropped_against_resources(verdict: PolicyVerdict, *, passes: bool) -> PolicyVerdict:
@@ -104,35 +116,40 @@ def _dropped_against_resources(verdict: PolicyVerdict, *, passes: bool) -> Polic
     return replace(verdict, kind=CauseKind.NOT_RENDERED, text=text, asked=(), denied_by=None)
 
 
-def _solutions(world: World, question: Question, situation: Situation) -> Found:
-    if situation.verdict.kind not in POLICY_HELPS:
-        return Found()
-    return find_solutions(world, question, situation)
-
-
-def _which(answer: Answer) -> str:
-    """Which packet of the conversation is dropped."""
-    dropped = answer.dropped
-    if answer.flow is None or dropped is answer.first.trace:
-        return "first"
-    return "answer" if answer.flow.reply is not None and dropped is answer.flow.reply.trace else "next"
-
-
 # --- who and what ------------------------------------------------------------------------------------------------
 
 
 def _ends(trace: Trace, basis: Basis, parties: Parties) -> Iterator[EndSaid]:
+    """Both ends as they came, what address translation made of them, and the interfaces as far as the packet got."""
     packet = trace.packet
-    for what, value in (("source", packet.src), ("destination", packet.dst)):
-        address = Address(packet.family, value)
-        yield EndSaid(what, str(address), tuple(_who(address, basis, parties)))
-    out = trace.out
-    if out is not None and out.packet.dst != packet.dst:
-        address = Address(packet.family, out.packet.dst)
-        yield EndSaid("destination after NAT", str(address), tuple(_who(address, basis, parties)))
-    for what, name in (("in", trace.in_iface), ("out", None if out is None else out.iface)):
+    for what, addresses in (("source", _values(trace, End.SOURCE)), ("destination", _values(trace, End.DESTINATION))):
+        for number, value in enumerate(addresses):
+            address = Address(packet.family, value)
+            yield EndSaid(f"{what} after NAT" if number else what, str(address), tuple(_who(address, basis, parties)))
+    for what, name in (("in", trace.in_iface), ("out", _out_iface(trace))):
         if name:
             yield EndSaid(what, name, tuple(_behind(name, basis, parties)))
+
+
+def _values(trace: Trace, end: End) -> list[int]:
+    """An end's addresses in the order in which the packet had them; mostly one."""
+    packets = [trace.packet]
+    for step in trace.steps:
+        if isinstance(step, RuleStep):
+            packets.append(step.packet)
+        elif isinstance(step, NatStep):
+            packets.append(step.after)
+    if trace.out is not None:
+        packets.append(trace.out.packet)
+    return list(dict.fromkeys(packet.src if end is End.SOURCE else packet.dst for packet in packets))
+
+
+def _out_iface(trace: Trace) -> str | None:
+    """Where the packet leaves, or would have left."""
+    if trace.out is not None:
+        return trace.out.iface
+    ways = [step.decision.iface for step in trace.steps if isinstance(step, RouteStep)]
+    return ways[-1] if ways else None
 
 
 def _who(address: Address, basis: Basis, parties: Parties) -> Iterator[str]:

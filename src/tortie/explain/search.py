@@ -23,7 +23,6 @@ from tortie.explain.verdict import PolicyVerdict, find_verdict
 from tortie.explain.world import Answer, Question, World, ask
 from tortie.model.read import Key, key_of
 from tortie.model.resource import Resource
-from tortie.simulator.trace import Trace
 
 MOST_TOLD = 6
 MOST_TRIED = 40
@@ -148,16 +147,12 @@ def situation_of(answer: Answer, basis: Basis) -> Situation | None:
         Origins(basis),
         answer.first.trace,
     )
-    if dropped is first:
+    if answer.which == "first":
         cause = find_cause(dropped, origins)
     else:
         cause = find_answer_cause(dropped, first, origins, basis.naming)
     verdict = find_verdict(cause, dropped.packet, basis, parties)
-    return Situation(basis, verdict, parties, answers=_is_answer(dropped, answer))
-
-
-def _is_answer(dropped: Trace, answer: Answer) -> bool:
-    return answer.flow is not None and answer.flow.reply is not None and dropped is answer.flow.reply.trace
+    return Situation(basis, verdict, parties, answers=answer.which == "answer")
 
 
 def final_resources(changes: tuple[Change, ...]) -> Iterator[Resource]:

@@ -48,10 +48,32 @@ class Answer:
 
     @property
     def dropped(self) -> Trace | None:
-        """The packet that does not get through: the first, the answer to it, or the next; None when there is none."""
-        walks = (self.first,) if self.flow is None else (self.first, self.flow.reply, self.flow.again)
-        refused = (Verdict.DROP, Verdict.REJECT)
-        return next((one.trace for one in walks if one is not None and one.verdict in refused), None)
+        """The packet that does not get through: the first, the answer to it, or the next; None when there is none.
+
+        Where that is a matter of chance it is the first outcome in which it does not.
+        """
+        found = self._dropped()
+        return None if found is None else found[1]
+
+    @property
+    def which(self) -> str:
+        """Which packet that is: `first`, `answer` or `next`."""
+        found = self._dropped()
+        return "first" if found is None else found[0]
+
+    def _dropped(self) -> tuple[str, Trace] | None:
+        walks = [("first", self.first)]
+        if self.flow is not None:
+            walks += [
+                (name, one) for name, one in (("answer", self.flow.reply), ("next", self.flow.again)) if one is not None
+            ]
+        for name, one in walks:
+            if one.verdict is Verdict.UNKNOWN:
+                return None
+            for trace in one.outcomes:
+                if trace.verdict in (Verdict.DROP, Verdict.REJECT):
+                    return name, trace
+        return None
 
     @property
     def passes(self) -> bool:

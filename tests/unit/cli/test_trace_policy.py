@@ -113,6 +113,15 @@ def test_an_edited_rule_is_not_attributed_and_the_resources_are_called_stale(cop
     assert (policy["verdict"]["cause"], policy["passes_as_meant"], policy["changes"]) == ("not_rendered", True, [])
 
 
+def test_what_is_dropped_by_chance_is_explained_for_when_it_is() -> None:
+    service = ("tcp", "192.170.21.2:40007", "10.96.71.20:80", "-i", "calia7a3e029a7b")
+    policy = document(*service, "--edit", "-I cali-tw-cali551b05c3e54 1 -j DROP")["policy"]
+    assert policy["when"] == ["IPVS (rr) gives the connection to 192.170.21.3:80"]
+    assert (policy["verdict"]["cause"], policy["passes_as_meant"]) == ("not_rendered", True)
+    assert {end["what"]: end["who"] for end in policy["ends"]}["destination after NAT"] == ["pod shop/web"]
+    assert document(*service)["policy"]["when"] == []
+
+
 def test_a_single_rules_file_is_enough(copy: Path) -> None:
     found = tortie(*CLOSED, "-o", "cali551b05c3e54", "--brief", node=copy / "iptables-save")
     assert "Kubernetes NetworkPolicy shop/web, ingress rule 1: add port 8080" in found.stdout
