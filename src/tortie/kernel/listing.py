@@ -8,14 +8,15 @@ older tool's order of chains), nothing is concluded: then the text is parsed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tortie.codec.ipset import parse_ipsets
 from tortie.codec.rule import RuleWriter
 from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import BUILTIN_CHAINS
-from tortie.netfilter.ipset import IPSet
+from tortie.netfilter.ipset import IPSet, SetEntry
 from tortie.netfilter.rule import Chain, Ruleset, Table
 
 _CHANGING = re.compile(r"^#.*\n|^(:\S+ \S+ )\[\d+:\d+\]$", re.MULTILINE)
@@ -93,7 +94,7 @@ class Lister:
 
 
 class SetReader:
-    """Reads `ipset save` again and again, and parses only the sets whose text is another than last time."""
+    """Reads `ipset save` again and again, and parses only what is another than last time: sets, and members of them."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, IPSet]] = {}
@@ -108,13 +109,45 @@ class SetReader:
             name = part[: part.find(" ")]
             known = self._known.get(name)
             if known is None or known[0] != part:
-                (one,) = parse_ipsets(f"create {part}", source=_SAVE).values()
-                known = part, one
+                known = part, _read_set(part, known)
             if name in found:
                 raise InvalidInput(f"set {name} is there twice", source=_SAVE)
             found[name] = known
         self._known = found
         return {name: one for name, (_, one) in found.items()}
+
+
+def _read_set(part: str, known: tuple[str, IPSet] | None) -> IPSet:
+    """The set of a text without its first word; members that were in another text of it are the same objects."""
+    head, *lines = _lines(part)
+    before = {} if known is None else _members_by_line(head, *known)
+    if before:
+        new = [line for line in lines if line not in before]
+        one = _parsed("\n".join((head, *new)))
+        if _is_by_line(one, new):
+            before.update(zip(new, one.entries, strict=True))
+            return replace(one, entries=tuple([before[line] for line in lines]))
+    return _parsed(part)
+
+
+def _members_by_line(head: str, part: str, one: IPSet) -> dict[str, SetEntry]:
+    """The members of a set by the lines they were read from; none if it was made in other words, which they depend on."""
+    before, *lines = _lines(part)
+    return dict(zip(lines, one.entries, strict=True)) if before == head and _is_by_line(one, lines) else {}
+
+
+def _is_by_line(one: IPSet, lines: Sequence[str]) -> bool:
+    """True when each line is a member and the other way round."""
+    return one.complete and not one.unread and len(one.entries) == len(lines)
+
+
+def _lines(part: str) -> list[str]:
+    return [line for line in part.split("\n") if line]
+
+
+def _parsed(part: str) -> IPSet:
+    (one,) = parse_ipsets(f"create {part}", source=_SAVE).values()
+    return one
 
 
 def _bytes(name: str) -> bytes:

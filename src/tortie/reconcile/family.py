@@ -20,14 +20,13 @@ from tortie.reconcile.ipset import (
     Passage,
     TemporaryNames,
     change_members,
-    editable,
     exchange_set,
     make_set,
-    members,
     rebuild_set,
     same_kind,
     swappable,
 )
+from tortie.reconcile.members import KnownMembers
 from tortie.reconcile.ownership import Ownership
 from tortie.reconcile.step import DestroySet, SetCommand
 from tortie.reconcile.table import Completion, held_table
@@ -57,6 +56,7 @@ class Known:
     def __init__(self) -> None:
         self.tables: dict[TableName, Completion] = {}
         self.views = KnownViews()
+        self.members = KnownMembers()
         self.equal_sets: dict[str, tuple[IPSet, IPSet]] = {}
         """Sets that are held and wanted, and were found to be equal, by name."""
 
@@ -72,13 +72,16 @@ class FamilyWork:
         self.remarks: list[str] = []
         self._held_sets = held.ip_sets
         known = known or Known()
+        self._members = known.members
         old: dict[TableName, Table] = dict(self.ruleset.tables)
         new = dict(old)
         for name in wanted.tables:
             old[name] = held_table(self.ruleset, name)
             new[name], remarks = known.tables.setdefault(name, Completion()).of(old[name], wanted, ownership)
             self.remarks += remarks
-        self.after = replace(self.ruleset, tables=new)
+        self.after = replace(
+            self.ruleset, tables={**new, **{name: _as_wanted(new[name], wanted) for name in wanted.tables}}
+        )
         self.old, self.new = known.views.of(_readable(old)), known.views.of(_readable(new))
         self.differences: dict[TableName, list[Difference]] = {
             name: differences(old[name], new[name]) for name in wanted.tables if name is not TableName.NAT
@@ -92,6 +95,7 @@ class FamilyWork:
         self.seen_in_fence = 0
         names = frozenset(held.ip_sets) | frozenset(wanted.ip_sets)
         self._temporary = TemporaryNames(ownership.temporary_sets[wanted.family], names)
+        known.members.forget_all_but(frozenset(wanted.ip_sets))
         equal, known.equal_sets = known.equal_sets, {}
         for one in wanted.ip_sets.values():
             if self._is_right(one, equal.get(one.name)):
@@ -109,7 +113,7 @@ class FamilyWork:
             return False
         if known is not None and known[0] is held and known[1] is wanted:
             return True
-        return same_kind(held, wanted) and editable(held) and members(held) == members(wanted)
+        return same_kind(held, wanted) and self._members.editable(held) and self._members.equal(held, wanted)
 
     def _want_set(self, wanted: IPSet) -> None:
         """Work on a set that is not right."""
@@ -118,11 +122,11 @@ class FamilyWork:
             self.sets.first += make_set(wanted)
         elif not swappable(held, wanted):
             self._rebuild(wanted)
-        elif not same_kind(held, wanted) or not editable(held):
-            before = members(held) if held.complete and editable(held) else None
-            self._place(wanted.name, exchange_set(wanted, before, members(wanted), self._temporary))
+        elif not same_kind(held, wanted) or not self._members.editable(held):
+            before = self._members.members(held) if held.complete and self._members.editable(held) else None
+            self._place(wanted.name, exchange_set(wanted, before, self._members.members(wanted), self._temporary))
         else:
-            self._change(wanted, members(held), members(wanted))
+            self._change(wanted, self._members.members(held), self._members.members(wanted))
 
     def _rebuild(self, wanted: IPSet) -> None:
         """A set that must be destroyed first, which takes that no rule names it at that moment."""
@@ -232,6 +236,14 @@ class FamilyWork:
     def needs_fence(self) -> bool:
         """True when order alone is not safe."""
         return self.pivots > 1 or self.seen_in_fence > 1 or bool(self.leaving_sets)
+
+
+def _as_wanted(table: Table, wanted: WantedFamily) -> Table:
+    """An equal table whose chains of ours are the very objects that are wanted, so that the next comparison is quick."""
+    ours = wanted.tables[table.name].chains
+    chains = {name: ours.get(name, chain) for name, chain in table.chains.items()}
+    same = all(chain is table.chains[name] for name, chain in chains.items())
+    return table if same else replace(table, chains=chains)
 
 
 def _readable(tables: Mapping[TableName, Table]) -> dict[TableName, Table]:

@@ -61,12 +61,12 @@ class TemporaryNames:
 
 def members(one: IPSet) -> frozenset[SetEntry]:
     """The members as the kernel holds them."""
-    if "net" not in one.dimensions or one.type == "hash:net,iface" or not _holds_everything(one):
+    if "net" not in one.dimensions or one.type == "hash:net,iface" or not holds_everything(one):
         return frozenset(one.entries)
     return frozenset(half for entry in one.entries for half in _halves(entry))
 
 
-def _holds_everything(one: IPSet) -> bool:
+def holds_everything(one: IPSet) -> bool:
     """True when a member is as wide as a family, which is written as two halves; hardly ever."""
     for entry in one.entries:
         for part in entry.parts:

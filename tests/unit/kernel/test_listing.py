@@ -100,6 +100,36 @@ def test_sets_that_look_the_same_are_the_same_objects() -> None:
     assert second == parse_ipsets(SETS.replace("10.0.0.0/8", "11.0.0.0/8"))
 
 
+NETS = "create s hash:net family inet\nadd s 10.0.0.0/8\nadd s 10.0.0.1\nadd s 10.2.0.0/16 nomatch\n"
+SHOWN_NEXT = {
+    "one more": NETS + "add s 10.3.0.0/16\n",
+    "one less": NETS.replace("add s 10.0.0.1\n", ""),
+    "one instead of another": NETS.replace("10.0.0.1", "10.0.0.2"),
+    "another order": "".join([NETS.splitlines(True)[0], *NETS.splitlines(True)[:0:-1]]),
+    "other words": NETS.replace("10.0.0.0/8", "10.0.0.0/8 nomatch"),
+    "another make": NETS.replace("family inet", "family inet maxelem 9"),
+    "members that cannot be read": NETS + "add s 10.4.0.0/16 sparkling\n",
+    "other members": "create s hash:net family inet\nadd s 11.0.0.0/8\n",
+    "no members": "create s hash:net family inet\n",
+    "an address that is cut": "create s hash:ip family inet netmask 24\nadd s 10.0.0.1\n",
+}
+
+
+@pytest.mark.parametrize("second", SHOWN_NEXT.values(), ids=SHOWN_NEXT)
+@pytest.mark.parametrize("first", [NETS, *SHOWN_NEXT.values()], ids=["before", *SHOWN_NEXT])
+def test_a_set_of_which_members_were_read_is_read_as_if_they_were_not(first: str, second: str) -> None:
+    reader = SetReader()
+    for text in (first, second, first):
+        assert reader.read(text) == parse_ipsets(text)
+
+
+def test_members_that_were_read_are_the_same_objects() -> None:
+    reader = SetReader()
+    before = reader.read(NETS)["s"].entries
+    after = reader.read(SHOWN_NEXT["one instead of another"])["s"].entries
+    assert [one is other for one, other in zip(before, after, strict=True)] == [True, False, True]
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", SETS.split("create three")[0]])
 def test_sets_that_are_gone_are_forgotten(text: str) -> None:
     reader = SetReader()
