@@ -1,8 +1,9 @@
 """Programming a kernel: against the tools alone with the same text, from nothing and for one pod more; a large set; memory.
 
-Times are processor time of this process and of the tools together, so what runs side by side counts in full. *In force* is
-the moment at which the last restore has ended; *read back* is when the kernel was listed again and found to hold just what
-it should, which the tools alone never do. Each run has a network namespace of its own.
+Compared are times by the clock, since what counts is when the rules are there, and beside them processor time of this process
+and of the tools together, in which what runs side by side counts in full. *In force* is the moment at which the last restore
+has ended; *read back* is when the kernel was listed again and found to hold just what it should, which the tools alone never
+do. Each run has a network namespace of its own.
 """
 
 from __future__ import annotations
@@ -120,8 +121,8 @@ class _Kernel:
 def _compared(what: str, aim: float | None, ours: _Time, theirs: _Time) -> Figure:
     ratio, clock = ours.cpu / theirs.cpu, ours.clock / theirs.clock
     wanted = "" if aim is None else f"at most {aim}×"
-    text = f"{ratio:.2f}×: {ours.cpu:.2f} s against {theirs.cpu:.2f} s; by the clock {clock:.2f}×"
-    return Figure(what, text, wanted, None if aim is None else ratio <= aim)
+    text = f"{clock:.2f}×: {ours.clock:.2f} s against {theirs.clock:.2f} s; processor time {ratio:.2f}×"
+    return Figure(what, text, wanted, None if aim is None else clock <= aim)
 
 
 # --- from nothing ------------------------------------------------------------------------------------------------
