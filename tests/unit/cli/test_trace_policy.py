@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +152,14 @@ def test_bad_input_is_one_line(words: list[str], message: str) -> None:
     found = CliRunner().invoke(main, ["trace", *(places.get(word, word) for word in words)], catch_exceptions=False)
     assert found.exit_code == 2
     assert message in found.stderr and found.stderr.count("\n") == 1
+
+
+def test_a_trace_without_resources_loads_nothing_of_calicos() -> None:
+    """So that it starts as fast as before; in a process of its own, since this one has loaded everything."""
+    script = (
+        "import sys\nfrom click.testing import CliRunner\nfrom tortie.cli.main import main\n"
+        f"CliRunner().invoke(main, {['trace', '-n', str(SNAPSHOT), *OPEN]!r}, catch_exceptions=False)\n"
+        "print([name for name in sys.modules if name.startswith(('tortie.explain', 'tortie.model', 'tortie.render'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
