@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from tortie.cli.desired import Desired, choose_node, find_desired
@@ -21,6 +22,8 @@ from tortie.explain.origin import ChainOrigin, Origins, Owner, RuleOrigin
 from tortie.explain.search import Solution
 from tortie.explain.stale import find_differences
 from tortie.explain.verdict import OwnerSaid
+from tortie.model.node import Node
+from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import TableName
 from tortie.netfilter.target import Goto, Jump
 from tortie.render import names
@@ -71,6 +74,11 @@ def find_policy(request: TraceRequest, snapshot: Snapshot, question: Question, a
     node = choose_node(request.node_name, live=request.node is None)
     told = _state(snapshot, resources, node)
     desired = _nearest(resources, node, told, snapshot)
+    if not desired.named:
+        known = sorted({one.metadata.name for one in resources.of(Node)})
+        near = get_close_matches(node, known, n=1) or known[:5]
+        remedy = f"say --node {' or '.join(near)}" if near else "say which node it is with --node NAME"
+        raise InvalidInput(f"no resource names the node {node}", remedy=remedy)
     basis = Basis(resources, node, desired.cluster, desired.view, desired.state, desired.config, desired.rendering)
     origins = Origins(basis)
     return Policy(basis, origins, explain(basis, snapshot, question, answer, origins), desired.remarks)

@@ -22,8 +22,8 @@ OPEN = ("tcp", "192.170.140.66:40001", "192.170.21.3:80", "-i", "eth0")
 NOT_SELECTED = ("tcp", "192.170.21.3:40009", "192.170.21.4:5432", "-i", "cali551b05c3e54")
 
 
-def tortie(*words: str | Path, node: Path = SNAPSHOT, name: str = "reference") -> Result:
-    command = ["trace", "-n", str(node), "-r", str(RESOURCES), "--node", name, *map(str, words)]
+def tortie(*words: str | Path, node: Path = SNAPSHOT) -> Result:
+    command = ["trace", "-n", str(node), "-r", str(RESOURCES), "--node", "reference", *map(str, words)]
     return CliRunner().invoke(main, command, catch_exceptions=False)
 
 
@@ -130,22 +130,20 @@ def test_a_single_rules_file_is_enough(copy: Path) -> None:
     assert "stale" not in found.stdout
 
 
-def test_a_name_that_no_resource_has_is_told() -> None:
-    found = tortie(*CLOSED, "--brief", name="referense")
-    assert "no resource names the node referense (did you mean reference?)" in found.stdout
-    assert "stale: " in found.stdout
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["-n", "SNAP", "-r", "RES", "--batch", "x"], "-r is for a single packet"),
         (["-n", "SNAP", "--node", "a", *CLOSED], "--node names a node in resources"),
         (["-n", "SNAP", "-r", "RES", *CLOSED], "a snapshot does not say which node it is of (say it with --node NAME)"),
+        (
+            ["-n", "SNAP", "-r", "RES", "--node", "referense", *CLOSED],
+            "no resource names the node referense (say --node reference)",
+        ),
         (["-n", "SNAP", "-r", "/nowhere", "--node", "a", *CLOSED], "/nowhere: No such file or directory"),
         (["-n", "-", "-r", "-", "--node", "a", *CLOSED], "stdin (-) can be read only once"),
     ],
-    ids=["many packets", "no resources", "no name", "no directory", "stdin twice"],
+    ids=["many packets", "no resources", "no name", "a wrong name", "no directory", "stdin twice"],
 )
 def test_bad_input_is_one_line(words: list[str], message: str) -> None:
     places = {"SNAP": str(SNAPSHOT), "RES": str(RESOURCES)}
