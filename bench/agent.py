@@ -1,8 +1,8 @@
 """The agent: how soon what is written stands in the kernel, what it costs when nothing happens, how large it gets.
 
 Runs a real agent on a node of its own (a network namespace), so it needs root; without it there are no figures. Resources
-come from a directory. All times are from outside: from the moment when a file is in its place to the moment when the kernel
-lists the rule.
+come from a directory, or from etcd. Times are from the moment when a file is in its place to the moment when the agent has
+made sure that the kernel holds the rule.
 """
 
 from __future__ import annotations
@@ -108,11 +108,16 @@ def _large_figures(node: AgentNode) -> Iterator[Figure]:
 
 
 def _written_to_programmed(node: AgentNode, port: int, write: Callable[[dict[str, Any]], object]) -> float:
-    write(_policy(0, port))
-    start = time.monotonic()
-    chain = _policy_chain(node)
-    node.until(lambda: _holds(node, chain, str(port)), 30)
-    return time.monotonic() - start
+    """Until the agent says that it was programmed, which it says when it has looked again; listing rules takes too long."""
+    with node.log.open() as log:
+        log.seek(0, os.SEEK_END)
+        write(_policy(0, port))
+        start = time.monotonic()
+        node.until(lambda: "INFO    programmed" in log.readline(), 30)
+        taken = time.monotonic() - start
+    if not _holds(node, _policy_chain(node), str(port)):
+        raise AssertionError("programmed, but not there")
+    return taken
 
 
 def _policy_chain(node: AgentNode) -> str:
