@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 RESOURCES = str(ROOT / "examples" / "reference-node" / "resources")
 """Those of the reference node, whose name is `reference`."""
 BUILD = """
+sysctl -q -w net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.addr_gen_mode=1
 ip link set lo up
 ip link add eth0 type veth peer name p0
 ip link set eth0 up
