@@ -1,9 +1,9 @@
 """Programming a kernel: against the tools alone with the same text, from nothing and for one pod more; a large set; memory.
 
 Compared are times by the clock, since what counts is when the rules are there; beside them stands the processor time of
-this process and of the tools together, in which what runs side by side counts in full. *In force* is the moment at which the
-last restore has ended; *read back* is when the kernel was listed again and found to hold just what it should, which the
-tools alone never do. Each run has a network namespace of its own.
+this process and of the tools together, in which what runs side by side counts in full. *In force* is the moment at which
+the last restore has ended; *read back* is when the kernel was listed again and found to hold just what it should, which
+the tools alone never do. Each run has a network namespace of its own.
 """
 
 from __future__ import annotations
