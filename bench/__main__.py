@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import agent, auditing, calculating, parsing, programming, reading, rendering, startup, tracing
+from bench import agent, auditing, calculating, changing, parsing, programming, reading, rendering, startup, tracing
 from bench.measure import Figure
 
 SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
@@ -18,6 +18,7 @@ SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "calculating": calculating.figures,
     "rendering": rendering.figures,
     "programming": programming.figures,
+    "changing": changing.figures,
     "auditing": auditing.figures,
     "agent": agent.figures,
     "startup": startup.figures,

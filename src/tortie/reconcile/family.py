@@ -79,9 +79,8 @@ class FamilyWork:
             old[name] = held_table(self.ruleset, name)
             new[name], remarks = known.tables.setdefault(name, Completion()).of(old[name], wanted, ownership)
             self.remarks += remarks
-        self.after = replace(
-            self.ruleset, tables={**new, **{name: _as_wanted(new[name], wanted) for name in wanted.tables}}
-        )
+        after = {name: known.tables[name].after for name in wanted.tables}
+        self.after = replace(self.ruleset, tables=new | after)
         self.old, self.new = known.views.of(_readable(old)), known.views.of(_readable(new))
         self.differences: dict[TableName, list[Difference]] = {
             name: differences(old[name], new[name]) for name in wanted.tables if name is not TableName.NAT
@@ -236,14 +235,6 @@ class FamilyWork:
     def needs_fence(self) -> bool:
         """True when order alone is not safe."""
         return self.pivots > 1 or self.seen_in_fence > 1 or bool(self.leaving_sets)
-
-
-def _as_wanted(table: Table, wanted: WantedFamily) -> Table:
-    """An equal table whose chains of ours are the very objects that are wanted, so that the next comparison is quick."""
-    ours = wanted.tables[table.name].chains
-    chains = {name: ours.get(name, chain) for name, chain in table.chains.items()}
-    same = all(chain is table.chains[name] for name, chain in chains.items())
-    return table if same else replace(table, chains=chains)
 
 
 def _readable(tables: Mapping[TableName, Table]) -> dict[TableName, Table]:

@@ -50,6 +50,8 @@ class Completion:
     def __init__(self) -> None:
         self._given: tuple[Table, Mapping[str, Chain], Mapping[str, tuple[Rule, ...]], bool] | None = None
         self._made: tuple[Table, tuple[str, ...]] | None = None
+        self.after = Table(TableName.FILTER, {})
+        """The table that the last answer was about when it is as it should be; right chains of ours are those wanted."""
         self._equal: dict[str, tuple[Chain, Chain]] = {}
         """Chains that are held and wanted, and were found to be equal, by name."""
 
@@ -87,7 +89,10 @@ class Completion:
                 )
         chains |= self._ours(held, ours.chains)
         same = len(chains) == len(held.chains) and all(held.chains.get(name) is chain for name, chain in chains.items())
-        return held if same else replace(held, chains=chains), tuple(remarks)
+        made = held if same else replace(held, chains=chains)
+        ours_as_wanted = {name: wanted_one for name, (_, wanted_one) in self._equal.items()}
+        self.after = replace(made, chains=chains | ours_as_wanted) if ours_as_wanted else made
+        return made, tuple(remarks)
 
     def _ours(self, held: Table, wanted: Mapping[str, Chain]) -> dict[str, Chain]:
         """Our chains: where the held one is right, that one."""

@@ -88,6 +88,15 @@ def test_what_was_asked_before_changes_no_answer(first: str, second: str) -> Non
         assert completion.of(held, asked, OURS) == complete_table(held, asked, OURS)
 
 
+def test_afterwards_chains_of_ours_are_those_that_are_wanted() -> None:
+    held, asked = table(FILTER, {"FORWARD": ["-j A"], "A": [], **WANTED}), wanted({FILTER: WANTED})
+    completion = Completion()
+    made, _ = completion.of(held, asked, OURS)
+    assert completion.after == made
+    assert completion.after.chains["our-x"] is asked.tables[FILTER].chains["our-x"]
+    assert completion.of(completion.after, asked, OURS)[0] is completion.after
+
+
 def test_chains_that_were_found_to_be_equal_are_not_compared_again() -> None:
     class Counted(tuple[Rule, ...]):
         """Rules that count how often they are compared."""
