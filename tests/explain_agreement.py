@@ -113,7 +113,7 @@ def check_cause(one: Dropped) -> CauseKind:
 
 
 def check_changes(one: Dropped, most: int) -> Counter[ChangeKind]:
-    """Each change lets the packet through on a node made anew, and without it the packet is dropped."""
+    """Each change lets the packet through on a node made anew, and without it, or a part of it, the packet is dropped."""
     assert not one.explanation.differences
     kinds: Counter[ChangeKind] = Counter()
     if one.explanation.solutions:
@@ -123,6 +123,12 @@ def check_changes(one: Dropped, most: int) -> Counter[ChangeKind]:
         texts = [change.text for change in solution.changes]
         assert ask(one.question, node_of(changed).node).passes, f"{one.sent.flow}: {texts}"
         kinds.update(change.kind for change in solution.changes)
+        keys = [key_of(change.resource) for change in solution.changes]
+        for change, key in zip(solution.changes, keys, strict=True) if len(keys) > 1 else ():
+            rest = tuple(other for other in solution.changes if other is not change)
+            if keys.count(key) == 1:
+                less = with_resources(one.resources, final_resources(rest))
+                assert not ask(one.question, node_of(less).node).passes, f"{one.sent.flow}: {texts} without {change.text}"
     return kinds
 
 

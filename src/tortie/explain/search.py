@@ -112,8 +112,10 @@ class _Search:
         basis = self._world.basis(final_resources(changes))
         answer = ask(self._question, self._world.node(basis))
         if answer.passes:
+            changes, answer = self._without_needless(changes, answer)
             self._kinds[kinds] += 1
-            self._found.append(Solution(changes, True if answer.flow is None else answer.flow.works))
+            if not self._holds_a_solution(changes):
+                self._found.append(Solution(changes, True if answer.flow is None else answer.flow.works))
             return
         then = situation_of(answer, basis)
         if then is None or not _is_further(then.verdict, situation.verdict):
@@ -122,6 +124,17 @@ class _Search:
             self._beyond = self._beyond or then.verdict
         elif len(changes) < MOST_TOGETHER:
             self.add(changes, then)
+
+    def _without_needless(self, changes: tuple[Change, ...], answer: Answer) -> tuple[tuple[Change, ...], Answer]:
+        """The changes without those that turn out not to be needed, and what then becomes of the packet."""
+        for change in changes if len(changes) > 1 else ():
+            rest = tuple(one for one in changes if one is not change)
+            if key_of(change.resource) in {key_of(one.resource) for one in rest}:
+                continue  # the later one holds the earlier
+            less = ask(self._question, self._world.node(self._world.basis(final_resources(rest))))
+            if less.passes:
+                return self._without_needless(rest, less)
+        return changes, answer
 
     def _holds_a_solution(self, changes: tuple[Change, ...]) -> bool:
         texts = {change.text for change in changes}
