@@ -10,9 +10,11 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 
-# What happens to six packets on the reference node, and why.
+# What happens to six packets on the reference node, and why; with root, a laboratory as well.
 demo: $(READY)
 	@examples/reference-node/demo
+	@if [ "$$(id -u)" = 0 ]; then tools/setup packages; fi
+	@examples/lab/demo
 
 # Everything: format, lint, types, layers and all tests; those that need root are left out without it and the last line says so.
 test: packages lint

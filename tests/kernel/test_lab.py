@@ -16,6 +16,7 @@ from tests.kernel.laboratory import Laboratory
 from tortie.kernel.namespace import inside
 
 Make = Callable[..., Laboratory]
+ROOT = Path(__file__).parents[2]
 SMALL: dict[str, Any] = {
     "nodes": [{"name": "n1"}],
     "pods": [{"name": "web", "namespace": "shop", "node": "n1"}],
@@ -77,6 +78,9 @@ def test_all_three_agree_a_disagreement_is_shown_and_nothing_is_left(example: Ma
     assert shown.code == 0
     assert "the first packet, at router: tcp 192.0.2.7:" in shown.out
     assert "the answer, at n1: " in shown.out
+    matrix = shown.out.partition("\ninternet to ")[0]
+    for page in ("README.md", "docs/lab.md"):
+        assert f"\n{matrix}\n" in (ROOT / page).read_text(), page
     assert shown.out.splitlines()[-1] == "90 tries, 49 connected, 41 not; kernel, simulator and policy agree on all"
 
     # Policy changes and no agent is awake to follow: what nodes do is no longer what policy means.

@@ -33,4 +33,4 @@ def _text(finding: Finding, hops: Iterable[Hop]) -> str:
 
 def _hop_lines(hop: Hop) -> Iterator[Line]:
     naming = read_naming(hop.snapshot.rulesets)
-    yield from walk_lines(hop.walk, View(naming), label=f"{hop.leg.value}, at {hop.node}")
+    yield from walk_lines(hop.walk, View(naming), label=f"{hop.turn.value}, at {hop.node}")

@@ -35,7 +35,7 @@ def matrix_lines(findings: Sequence[Finding]) -> Iterator[str]:
     for number, column in enumerate(columns, start=1):
         yield f"{'':{width}}  {number:>3} {column}"
     heads = [f"{number:^{max(len(by_column[column]), len(str(number)))}}" for number, column in enumerate(columns, start=1)]
-    yield f"{'from':{width}}  {' '.join(heads)}"
+    yield f"{'from':{width}}  {' '.join(heads)}".rstrip()
     for station in stations:
         shown = [
             f"{''.join(sign(station, column, probe) for probe in by_column[column]):^{len(head)}}"

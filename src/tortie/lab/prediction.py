@@ -33,8 +33,8 @@ _UNKNOWN_PORT = 50000
 """A source port for tries that never got one."""
 
 
-class Leg(Enum):
-    """A part of a conversation."""
+class Turn(Enum):
+    """Whose turn it is in a conversation."""
 
     QUESTION = "the first packet"
     ANSWER = "the answer"
@@ -45,7 +45,7 @@ class Leg(Enum):
 class Hop:
     """A packet at one node: the walk, and the snapshot that it was made through."""
 
-    leg: Leg
+    turn: Turn
     node: str
     walk: Walk
     snapshot: Snapshot
@@ -103,7 +103,7 @@ class Predictor:
         return replace(found, hops=tuple(journey.hops))
 
     def _predicted(self, station: Station, target: Target, packet: Packet, journey: _Journey) -> Prediction:
-        arrived = self._travel(Leg.QUESTION, packet, self._sent_by(station), journey)
+        arrived = self._travel(Turn.QUESTION, packet, self._sent_by(station), journey)
         if isinstance(arrived, Prediction):
             return arrived
         there, received = arrived
@@ -112,18 +112,18 @@ class Predictor:
         answer = answer_packet(received)
         if answer is None:
             return Prediction(None, "nothing answers such a packet")
-        back = self._travel(Leg.ANSWER, answer, self._sent_by(there), journey)
+        back = self._travel(Turn.ANSWER, answer, self._sent_by(there), journey)
         if isinstance(back, Prediction):
             return back
         here, heard = back
         if here != station or (heard.src, heard.dst) != (packet.dst, packet.src):
             return Prediction(False, f"the answer arrives at {here.name} as {heard}")
-        again = self._travel(Leg.NEXT, following_packet(packet), self._sent_by(station), journey)
+        again = self._travel(Turn.NEXT, following_packet(packet), self._sent_by(station), journey)
         if isinstance(again, Prediction):
             return again
         return Prediction(True, "both directions get through")
 
-    def _travel(self, leg: Leg, packet: Packet, place: _Place, journey: _Journey) -> tuple[Station, Packet] | Prediction:
+    def _travel(self, turn: Turn, packet: Packet, place: _Place, journey: _Journey) -> tuple[Station, Packet] | Prediction:
         """Follows a packet to the station that gets it, or to where it ends."""
         if place.station is not None:
             place = self._over_network(place.station.network, self._next_hop(place.station, packet))
@@ -132,7 +132,7 @@ class Predictor:
                 return self._received(place.station, packet)
             if not place.node:
                 return Prediction(False, "nobody has the next hop's address")
-            result = self._walk(leg, packet, place, journey)
+            result = self._walk(turn, packet, place, journey)
             trace = result.trace
             if result.verdict in (Verdict.UNKNOWN, Verdict.MAYBE):
                 return Prediction(None, f"not known at {place.node}: {trace.decided_by.text}", place.node, trace)
@@ -144,14 +144,14 @@ class Predictor:
             place = self._onwards(place.node, trace)
         return Prediction(False, f"still under way after {MOST_HOPS} nodes", place.node)
 
-    def _walk(self, leg: Leg, packet: Packet, place: _Place, journey: _Journey) -> Walk:
+    def _walk(self, turn: Turn, packet: Packet, place: _Place, journey: _Journey) -> Walk:
         node = self.nodes[place.node]
         if place.node not in journey.sessions:
             journey.sessions[place.node] = node.session(connections=self._met(place.node, journey.port))
         arrival = Arrival(packet, place.interface)
         found = walk(node, arrival, journey.sessions[place.node], keep_misses=journey.keeps_hops)
         if journey.keeps_hops:
-            journey.hops.append(Hop(leg, place.node, found, node.snapshot))
+            journey.hops.append(Hop(turn, place.node, found, node.snapshot))
         return found
 
     def _met(self, name: str, port: int) -> list[ConnEntry]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests import node_builder
 from tests.unit.lab import laboratory
-from tortie.lab.prediction import Leg, Predictor
+from tortie.lab.prediction import Predictor, Turn
 from tortie.lab.probe import Outcome
 from tortie.lab.verify import pod_interfaces
 from tortie.net.address import parse_address
@@ -65,18 +65,18 @@ def drop(chain: str, match: str) -> str:
     return OPEN.replace("COMMIT", f"-A {chain} {match} -j DROP\nCOMMIT")
 
 
-CLOSED: dict[str, tuple[str, Leg]] = {
-    "the question": (drop("FORWARD", f"-o {WEB} -p tcp --dport 80"), Leg.QUESTION),
-    "the answer": (drop("FORWARD", f"-i {WEB} -p tcp --sport 80"), Leg.ANSWER),
-    "what follows the answer": (drop("FORWARD", "-p tcp --dport 80 -m conntrack --ctstate ESTABLISHED"), Leg.NEXT),
+CLOSED: dict[str, tuple[str, Turn]] = {
+    "the question": (drop("FORWARD", f"-o {WEB} -p tcp --dport 80"), Turn.QUESTION),
+    "the answer": (drop("FORWARD", f"-i {WEB} -p tcp --sport 80"), Turn.ANSWER),
+    "what follows the answer": (drop("FORWARD", "-p tcp --dport 80 -m conntrack --ctstate ESTABLISHED"), Turn.NEXT),
 }
 
 
-@pytest.mark.parametrize(("rules", "leg"), CLOSED.values(), ids=CLOSED)
-def test_one_packet_that_is_dropped_is_enough(rules: str, leg: Leg) -> None:
+@pytest.mark.parametrize(("rules", "turn"), CLOSED.values(), ids=CLOSED)
+def test_one_packet_that_is_dropped_is_enough(rules: str, turn: Turn) -> None:
     target = laboratory.target(TOPOLOGY, "shop/web", "tcp/80")
     found = predictor(rules).predict(STATIONS["shop/far"], target, Outcome(False, None, 40000), with_hops=True)
-    assert (found.connects, found.node, found.hops[-1].leg) == (False, "n1", leg)
+    assert (found.connects, found.node, found.hops[-1].turn) == (False, "n1", turn)
     assert found.why.startswith("n1: ")
     assert found.trace == found.hops[-1].walk.trace
 
@@ -130,9 +130,9 @@ def test_walks_are_kept_where_they_are_wanted() -> None:
     station, target = STATIONS["shop/far"], laboratory.target(TOPOLOGY, "shop/web", "tcp/80")
     outcome = Outcome(True, station.address, 40000)
     found = predictor().predict(station, target, outcome, with_hops=True)
-    assert [(hop.leg, hop.node) for hop in found.hops] == [
-        *((Leg.QUESTION, "n2"), (Leg.QUESTION, "n1"), (Leg.ANSWER, "n1"), (Leg.ANSWER, "n2")),
-        *((Leg.NEXT, "n2"), (Leg.NEXT, "n1")),
+    assert [(hop.turn, hop.node) for hop in found.hops] == [
+        *((Turn.QUESTION, "n2"), (Turn.QUESTION, "n1"), (Turn.ANSWER, "n1"), (Turn.ANSWER, "n2")),
+        *((Turn.NEXT, "n2"), (Turn.NEXT, "n1")),
     ]
     assert predictor().predict(station, target, outcome).hops == ()
 
