@@ -58,7 +58,7 @@ class InterfaceChanged:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """Somebody changed what may be ours; `what` is in words, with who did it where that is known."""
+    """Somebody may have changed what is ours; `what` is in words, with who did it, or empty where nothing more is known."""
 
     part: Part
     what: str

@@ -398,7 +398,7 @@ def _damaged(state: Agent, part: Part, what: str) -> Step:
     if part is Part.NETWORK:
         state = replace(state, due=due, network_damage=what or state.network_damage)
     else:
-        state = replace(state, due=due, rules_damage=what)
+        state = replace(state, due=due, rules_damage=what or state.rules_damage)
     if state.repair_due:
         return state, []
     refresh_s = state.settings.iptables_refresh_s

@@ -192,8 +192,8 @@ class KernelWatch:
                 what = f"{program or 'a process'} ({process}) changed {', '.join(dict.fromkeys(ours))}"
                 return (Damaged(Part.CHECK_RULES, what),)
             case MessagesLost(what):
-                part = Part.CHECK_RULES if what == "nf_tables" else Part.NETWORK
-                return (Damaged(part, f"messages about {what} were lost"),)
+                # That says nothing about who did anything, so nobody is named.
+                return (Damaged(Part.CHECK_RULES if what == "nf_tables" else Part.NETWORK, ""),)
             case _:
                 return ()
 

@@ -194,7 +194,7 @@ async def watch_links(table: LinkTable) -> AsyncIterator[KernelEvent]:
         | rtnl.RTMGRP_IPV4_ROUTE
         | rtnl.RTMGRP_IPV6_ROUTE
     )
-    async with AsyncIPRoute() as route:
+    async with AsyncIPRoute(rcvbuf=_RECEIVE_BUFFER) as route:
         await route.bind(groups=groups)
         while True:
             try:
@@ -234,6 +234,7 @@ async def watch_settings(table: LinkTable) -> AsyncIterator[KernelEvent]:
     """Settings of links as they are written, from the moment of the first `anext`; ends never."""
     link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
     with link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         link.bind((0, _NETCONF_GROUPS))
         async for data in _datagrams(link):
             if data is None:

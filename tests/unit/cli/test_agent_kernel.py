@@ -105,8 +105,8 @@ def told(event: KernelEvent) -> list[InterfaceChanged | Damaged]:
         ),
         (TablesTouched(frozenset({(IPFamily.V4, "nat")}), 77, "iptables"), []),
         (TablesTouched(frozenset({(IPFamily.V4, "theirs")}), 5, "nft"), []),
-        (MessagesLost("nf_tables"), [Damaged(Part.CHECK_RULES, "messages about nf_tables were lost")]),
-        (MessagesLost("routes"), [Damaged(Part.NETWORK, "messages about routes were lost")]),
+        (MessagesLost("nf_tables"), [Damaged(Part.CHECK_RULES, "")]),
+        (MessagesLost("routes"), [Damaged(Part.NETWORK, "")]),
     ],
     ids=[
         "link", "link gone", "route", "our own route", "the kernel's own doing", "setting", "setting as ours",
