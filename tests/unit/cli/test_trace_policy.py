@@ -12,8 +12,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.explained_cluster import basis_of, node_of
+from tests.reference_builder import WORLD, profile, read, workload
 from tests.unit.simulator.test_document import VALIDATOR
 from tortie.cli.main import main
+from tortie.cli.packet_option import parse_packet_words
+from tortie.cli.trace_option import TraceRequest
+from tortie.cli.trace_policy import find_policy
+from tortie.explain.world import Question, ask, programmed
+from tortie.render.config import parse_config
+from tortie.render.ruleset import render_node
+from tortie.simulator.walk import Arrival, Node
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "reference-node"
 SNAPSHOT, RESOURCES = EXAMPLE / "snapshot", EXAMPLE / "resources"
@@ -150,6 +159,24 @@ def test_bad_input_is_one_line(words: list[str], message: str) -> None:
     found = CliRunner().invoke(main, ["trace", *(places.get(word, word) for word in words)], catch_exceptions=False)
     assert found.exit_code == 2
     assert message in found.stderr and found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("felix_exact", [True, False], ids=["Felix 3.7.5", "Tortie"])
+def test_whoever_programmed_the_node_its_rules_are_attributed(felix_exact: bool, tmp_path: Path) -> None:
+    """Felix and Tortie write a profile that passes differently (docs/felix-differences.md)."""
+    text = WORLD + profile("pass", rules="ingress: [{action: Pass}, {action: Allow, protocol: UDP}]")
+    text += workload("x", "a", "cali12", "10.65.0.8", labels="{app: x}", more="profiles: [pass]")
+    (tmp_path / "resources.yaml").write_text(text)
+    basis = basis_of(read(text))
+    config, _ = parse_config(basis.view.config, felix_exact=felix_exact)
+    snapshot = programmed(node_of(read(text)).node.snapshot, render_node(basis.view, basis.state, config))
+    packet = parse_packet_words(("tcp", "10.65.1.2:1000", "10.65.0.8:80"), {}).packet
+    question = Question(Arrival(packet, in_iface="eth0"))
+    request = TraceRequest(resources=(str(tmp_path),), node="a snapshot", node_name="node-1")
+    policy = find_policy(request, snapshot, question, ask(question, Node.from_snapshot(snapshot)))
+    assert policy.basis.config.felix_exact is felix_exact
+    assert not policy.explanation.differences
+    assert policy.explanation.solutions
 
 
 def test_a_trace_without_resources_loads_nothing_of_calicos() -> None:
