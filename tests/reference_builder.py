@@ -12,7 +12,7 @@ from typing import Any
 from tortie.model.read import Resources, parse_resources
 from tortie.net.address import Address, parse_address
 from tortie.net.packet import Packet
-from tortie.net.protocol import TCP, TCP_FLAGS, parse_protocol
+from tortie.net.protocol import IPENCAP, TCP, TCP_FLAGS, parse_protocol
 from tortie.reference.flow import Flow
 
 INTERFACES: dict[str, tuple[Address, ...]] = {
@@ -105,6 +105,8 @@ def packet_of(told: Flow) -> Packet:
         tcp_flags=TCP_FLAGS["SYN"] if told.protocol == TCP else 0,
         icmp_type=told.icmp_type,
         icmp_code=told.icmp_code,
+        payload=b"" if told.vni is None else b"\x08\0\0\0" + told.vni.to_bytes(3, "big") + bytes(15),
+        transport=bytes(40) if told.protocol == IPENCAP else None,
     )
 
 

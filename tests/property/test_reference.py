@@ -14,11 +14,18 @@ from tests.reference_agreement import Tally, examine, first_disagreement, shrink
 from tests.reference_builder import WORLD, global_policy, packet_of, read
 from tests.rendered_node import accepted
 from tests.strategies.cluster_object import Object
+from tests.unit.reference.test_decide import TABLE, UNKNOWN
+from tortie.net.address import parse_address
+from tortie.netfilter.match import CtState
 from tortie.reference.decide import decide
 from tortie.reference.decision import Says, Stage, Verdict
-from tortie.reference.flow import Flow
+from tortie.reference.flow import Flow, Tracking
+from tortie.simulator.trace import Verdict as Walked
+from tortie.simulator.walk import Arrival, walk
 
 CLUSTERS = 150
+WALKED = {name: row for name, row in TABLE.items() if name not in UNKNOWN}
+STATES = {Tracking.ESTABLISHED: CtState.ESTABLISHED, Tracking.INVALID: CtState.INVALID}
 SEED_OF_A_MISTAKE = "mistake 30"
 """A cluster in which Felix gets something wrong; when the strategies change, another seed has to be found."""
 
@@ -43,6 +50,23 @@ def test_every_condition_of_a_rule(text: str, packet: Flow, holds: bool) -> None
     node = cluster_node(resources, "node-1", interfaces=["cali1", "cali2", "cali6"], more_routes={}, service={})
     assert (decide(resources, "node-1", packet).verdict is Verdict.ALLOWED) is holds
     assert accepted(node.node, packet_of(packet), packet.enters or "") is holds
+
+
+def test_the_table_holds_what_can_be_walked() -> None:
+    assert len(WALKED) > 60
+
+
+@pytest.mark.parametrize(("more", "packet", "decision"), WALKED.values(), ids=WALKED.keys())
+def test_every_row_of_what_becomes_of_packets(more: str, packet: Flow, decision: str) -> None:
+    """What the unit tests say of the reference, walked through the rules of the same resources."""
+    unmade = {parse_address("10.65.0.5"): "cali5", parse_address("10.65.0.9"): "cali9"}
+    behind = packet.behind_translation()
+    service = {packet.family: (behind.destination, behind.destination_port)} if packet.is_translated else {}
+    names = [f"cali{number}" for number in (1, 2, 5, 9)]
+    node = cluster_node(read(WORLD, more), "node-1", interfaces=names, more_routes=unmade, service=service)
+    arrival = Arrival(packet_of(packet), packet.enters, state=STATES.get(packet.tracking))
+    walked = walk(node.node, arrival, keep_steps=False)
+    assert walked.verdict is (Walked.ACCEPT if decision.startswith("allowed") else Walked.DROP)
 
 
 def test_a_mistake_in_the_rules_is_found_and_shown_small() -> None:

@@ -213,7 +213,7 @@ TO_AND_FROM_HOSTS = {
     ),
     "neighbour discovery": (
         policy("p", "a", f"{{egress: {DENY}}}"),
-        flow("icmpv6 fe80::1 > fe80::2 135/0", "cali1", None),
+        flow("icmpv6 fd00:65::2 > fd00:20::1 135/0", "cali1", None),
         "allowed: ICMPv6 type 135 of a workload to its host is always allowed",
     ),
     "what the node says to itself": (
@@ -298,12 +298,12 @@ EARLY = {
             f"{{selector: has(every), preDNAT: true, {SPECIAL}, "
             "ingress: [{action: Deny, destination: {nets: [10.96.0.1/32]}}]}",
         ),
-        flow("tcp 10.0.0.1:1 > 10.96.0.1:80", "eth0", "cali1", translated=parse_address("10.65.0.2"), translated_port=8080),
+        flow("tcp 10.0.0.1:1 > 10.96.0.1:1", "eth0", "cali1", translated=parse_address("10.65.0.2"), translated_port=8080),
         "denied: ingress of HostEndpoint(every) (pre-DNAT policy): rule 1 of GlobalNetworkPolicy(p) denies it",
     ),
     "normal policy sees the address behind the NAT": (
         policy("p", "a", "{ingress: [{action: Deny, protocol: TCP, destination: {ports: [8080]}}]}"),
-        flow("tcp 10.0.0.1:1 > 10.96.0.1:80", "eth0", "cali1", translated=parse_address("10.65.0.2"), translated_port=8080),
+        flow("tcp 10.0.0.1:1 > 10.96.0.1:1", "eth0", "cali1", translated=parse_address("10.65.0.2"), translated_port=8080),
         f"denied: ingress of {WEB}: rule 1 of NetworkPolicy(a/p) denies it",
     ),
     "what pre-DNAT policy allows meets no other policy of the endpoint": (
@@ -408,12 +408,12 @@ TUNNELS = {
 UNKNOWN = {
     "a translated packet that untracked policy lets through": (
         ETH0 + global_policy("p", f"{{{ETH}, doNotTrack: true, {SPECIAL}, ingress: {ALLOW}}}"),
-        flow("tcp 10.0.0.1:1 > 10.96.0.1:80", "eth0", "cali1", translated=parse_address("10.65.0.2")),
+        flow("tcp 10.0.0.1:1 > 10.96.0.1:1", "eth0", "cali1", translated=parse_address("10.65.0.2")),
         "cannot tell: it is untracked, so that it is not translated: where would it go then?",
     ),
     "a packet of the node's own that is translated": (
         ETH0,
-        flow("tcp 10.20.0.1:1 > 10.96.0.1:80", None, "cali1", translated=parse_address("10.65.0.2")),
+        flow("tcp 10.20.0.1:1 > 10.96.0.1:1", None, "cali1", translated=parse_address("10.65.0.2")),
         "cannot tell: it is translated: by which interface would 10.96.0.1 itself be reached?",
     ),
     "a parameter that an annotation overrides": (
@@ -447,7 +447,7 @@ OTHERWISE = {
     ),
     "where policy of a translated packet of the node's own looks": (
         ETH0 + global_policy("p", f"{{{ETH}, egress: [{{action: Deny, destination: {{nets: [10.65.0.2/32]}}}}]}}"),
-        flow("tcp 10.20.0.1:1 > 10.96.0.1:80", None, "cali1", translated=parse_address("10.65.0.2"), looks_to_leave="eth0"),
+        flow("tcp 10.20.0.1:1 > 10.96.0.1:1", None, "cali1", translated=parse_address("10.65.0.2"), looks_to_leave="eth0"),
         f"denied: egress of {HOST}: rule 1 of GlobalNetworkPolicy(p) denies it",
     ),
     "a floating address": (
