@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from tortie.model.node import Node, NodeBGPSpec, NodeSpec
 from tortie.model.pool import IPPool, IPPoolSpec
 from tortie.model.resource import Resource
 from tortie.net.address import parse_prefix
+from tortie.source.store_refusal import StoreRefused
 
 POOL = IPPool(Metadata(name="pods"), IPPoolSpec(parse_prefix("10.65.0.0/24"))).with_defaults()
 NODE = Node(Metadata(name="n1"), NodeSpec(bgp=NodeBGPSpec(ipv4_address=parse_prefix("10.0.0.1/24"))))
@@ -74,6 +76,22 @@ class CniDatastoreContract:
         datastore.remove_endpoint(found)
         assert datastore.endpoint("shop", ENDPOINT.metadata.name) is None
         datastore.close()
+
+    def test_what_another_container_has_taken_over_stays(self, world: World) -> None:
+        old, new = world.open(), world.open()
+        old.put_endpoint(ENDPOINT)
+        found = old.endpoint("shop", ENDPOINT.metadata.name)
+        assert found is not None
+        taken = replace(ENDPOINT, spec=replace(ENDPOINT.spec, container_id="another"))
+        new.put_endpoint(taken)
+        with suppress(StoreRefused):  # where a revision tells of it
+            old.remove_endpoint(found)
+        later = world.open()
+        kept = later.endpoint("shop", ENDPOINT.metadata.name)
+        assert kept is not None
+        assert kept.spec == taken.spec
+        for datastore in (old, new, later):
+            datastore.close()
 
     def test_another_process_sees_what_was_written(self, world: World) -> None:
         first = world.open()

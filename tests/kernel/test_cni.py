@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,30 @@ def test_a_pod_that_was_made_anew_outlives_the_deletion_of_the_old_one(
     assert endpoint["spec"]["ipNetworks"] == new.addresses
     assert runtime.interfaces() == [HOST_NAME]
     assert _held(runtime) == 2
+
+
+def test_a_pod_that_is_deleted_while_it_is_made_anew_keeps_the_new_container(
+    runtime: Runtime, container: Container, other: Container
+) -> None:
+    """Both calls at once, as a runtime may send them that gave up on the first."""
+    runtime.call("ADD", container, pod="shop/web")
+    with ThreadPoolExecutor(2) as both:
+        deleted = both.submit(runtime.call, "DEL", container, pod="shop/web")
+        added = both.submit(runtime.call, "ADD", other, pod="shop/web")
+        assert (deleted.result().code, added.result().code) == (0, 0)
+    endpoint = _endpoint(runtime)
+    assert endpoint is not None
+    assert endpoint["spec"]["containerID"] == other.id
+    assert runtime.interfaces() == [HOST_NAME]
+    assert _held(runtime) == 2
+
+
+def test_deleting_works_when_the_namespace_is_a_mere_file(runtime: Runtime, container: Container, tmp_path: Path) -> None:
+    """What is left where a namespace was mounted and is no more."""
+    runtime.call("ADD", container, pod="shop/web")
+    (tmp_path / "gone").write_text("")
+    assert runtime.call("DEL", container, pod="shop/web", CNI_NETNS=str(tmp_path / "gone")).code == 0
+    assert (runtime.interfaces(), _endpoint(runtime), _held(runtime)) == ([], None, 0)
 
 
 DAMAGE: dict[str, tuple[Callable[[Runtime, Container], object], str]] = {

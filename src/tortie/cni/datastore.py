@@ -29,7 +29,7 @@ class Datastore(Protocol):
         ...
 
     def remove_endpoint(self, endpoint: WorkloadEndpoint) -> None:
-        """Removes an endpoint as it was read; nothing happens where it is no more."""
+        """Removes an endpoint as it was read; nothing happens where it is no more, and none of another container goes."""
         ...
 
     def profile(self, name: str) -> Profile | None:

@@ -8,10 +8,11 @@ what is in it and nothing else.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,8 +61,12 @@ class FileDatastore:
         self._write(self._endpoint_file(endpoint), endpoint)
 
     def remove_endpoint(self, endpoint: WorkloadEndpoint) -> None:
-        """Removes the endpoint's own file, and nothing of anybody else's; raises `OSError`."""
-        self._endpoint_file(endpoint).unlink(missing_ok=True)
+        """Removes the endpoint's own file unless another container has it by now; raises `OSError`."""
+        path = self._endpoint_file(endpoint)
+        with suppress(FileNotFoundError), self._alone(path.parent):
+            now = _endpoint_in(path)
+            if now is None or now.spec.container_id == endpoint.spec.container_id:
+                path.unlink()
         self._read = None
 
     def profile(self, name: str) -> Profile | None:
@@ -107,10 +112,21 @@ class FileDatastore:
                 file.write("\n")
                 file.flush()
                 os.fsync(file.fileno())
-            draft.replace(path)
+            with self._alone(path.parent):
+                draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
         self._read = None
+
+    @contextmanager
+    def _alone(self, folder: Path) -> Iterator[None]:
+        """Keeps other processes from writing in a folder meanwhile; raises `OSError` when there is none."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         """Every file that can be read; one that somebody removes meanwhile is none."""
@@ -135,6 +151,15 @@ class FileDatastore:
                         fields = {key: value for key, value in document.data.items() if key not in ("apiVersion", "kind")}
                         return fields | {"metadata": {"namespace": namespace} | fields["metadata"]}
         return None
+
+
+def _endpoint_in(path: Path) -> WorkloadEndpoint | None:
+    """The endpoint that a file holds; None where it cannot be read. Raises `OSError`."""
+    try:
+        text = read_file(str(path), _LARGEST_FILE)
+    except ValueError:
+        return None
+    return next(iter(parse_resources([(str(path), text)], keep_going=True).of(WorkloadEndpoint)), None)
 
 
 def _is(data: Any, kind: str, namespace: str, name: str) -> bool:

@@ -4,6 +4,7 @@ Invariants:
 - A failed ADD leaves no address, no interface and no endpoint that was not there before.
 - ADD twice is ADD once: a container that has its endpoint already keeps its addresses; its interfaces are made anew.
 - DEL goes on as far as it can, may come twice, and for an endpoint that another container has taken over leaves that alone.
+- Calls about one interface take turns, so that deleting a pod's old container does not take the new one's interface.
 - Nothing here opens the node: an interface without endpoint is dropped from and to by the agent's rules.
 """
 
@@ -23,6 +24,7 @@ from tortie.cni.endpoint import Workload, endpoint_of, network_profile, workload
 from tortie.cni.error import CniError, ErrorCode
 from tortie.cni.interface import PodInterface
 from tortie.cni.result import add_result, result_networks
+from tortie.cni.turn import turn_for
 from tortie.kernel.namespace import is_namespace
 from tortie.kernel.run import Feed
 from tortie.model import kubernetes as k8s
@@ -46,10 +48,14 @@ class Plugin:
 
     def add(self, call: Call, config: NetworkConfig) -> dict[str, Any]:
         """Attaches a container; returns the result. Raises `CniError`, `InvalidInput` and `OSError`."""
+        workload = workload_of(call, self.node, self.interface_prefix)
+        with turn_for(workload.spec.interface_name):
+            return self._add(call, config, workload)
+
+    def _add(self, call: Call, config: NetworkConfig, workload: Workload) -> dict[str, Any]:
         self._check_ready()
         if not is_namespace(call.namespace_path):
             raise CniError(f"failed to open netns {call.namespace_path!r}", ErrorCode.BAD_ENVIRONMENT)
-        workload = workload_of(call, self.node, self.interface_prefix)
         existing = self.datastore.endpoint(workload.namespace, workload.name)
         if existing is not None and call.pod is None:
             return self._join(existing, config)
@@ -83,8 +89,12 @@ class Plugin:
 
     def delete(self, call: Call, config: NetworkConfig) -> None:
         """Detaches a container; succeeds where there is nothing of it. Raises as `add` does."""
-        self._check_ready()
         workload = workload_of(call, self.node, self.interface_prefix)
+        with turn_for(workload.spec.interface_name):
+            self._delete(call, config, workload)
+
+    def _delete(self, call: Call, config: NetworkConfig, workload: Workload) -> None:
+        self._check_ready()
         endpoint = self.datastore.endpoint(workload.namespace, workload.name)
         ours = endpoint is not None and endpoint.spec.container_id in ("", call.container_id)
         if endpoint is not None and ours:

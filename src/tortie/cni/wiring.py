@@ -6,6 +6,7 @@ container, the name that the runtime gave: both are the plugin's by agreement.
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +30,8 @@ from tortie.net.address import IPFamily, Prefix
 _LINK_LOCAL_TRIES = 10
 _LINK_LOCAL_PAUSE_S = 0.05
 _SYSCTLS = Path("/proc/sys")
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH, errno.EINVAL)
+"""How a namespace looks that is no more, and all that was in it; EINVAL is the file that it was mounted on (setns(2))."""
 
 
 def connect(run: Feed, interface: PodInterface, sleep: Callable[[float], None] = time.sleep) -> bytes:
@@ -74,8 +77,9 @@ def disconnect_inside(run: Feed, namespace_path: str, name: str) -> None:
                 ran = run(["ip", "link", "del", name])
                 if ran.code and _exists(run, name):
                     raise CniError(f"failed to delete {name} in the container: {ran.complaint}")
-    except OSError:
-        return  # the namespace is gone, and all that was in it
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise CniError(f"failed to open netns {namespace_path!r}: {error.strerror}") from None
 
 
 def check(run: Feed, interface: PodInterface) -> None:
