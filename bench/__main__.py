@@ -8,7 +8,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import agent, auditing, calculating, changing, parsing, programming, reading, rendering, startup, tracing
+from bench import (
+    agent,
+    auditing,
+    calculating,
+    changing,
+    laboratory,
+    parsing,
+    programming,
+    reading,
+    rendering,
+    startup,
+    tracing,
+)
 from bench.measure import Figure
 
 SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
@@ -21,6 +33,7 @@ SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "changing": changing.figures,
     "auditing": auditing.figures,
     "agent": agent.figures,
+    "laboratory": laboratory.figures,
     "startup": startup.figures,
 }
 
