@@ -20,6 +20,7 @@ from tortie.calc.view import (
     PortMember,
     PortRange,
     PortSet,
+    RuleAction,
     RuleSide,
     WorkloadEndpoint,
     WorkloadId,
@@ -123,6 +124,22 @@ THREE_LISTS = Case(
         ip_sets=(_WEB,),
     ),
     routes={"10.65.0.0/16": "cali1"},
+)
+
+_PASS_81 = ActiveRule(RuleAction.NEXT_TIER, protocol="tcp", destination=RuleSide(ports=(PortRange(81, 81),)))
+PASS_IN_A_PROFILE = Case(
+    (
+        # The policy passes; the profile passes port 81 and allows everything else, which Felix never reads.
+        Trial(tcp("10.1.0.1", "10.65.0.2", 80), "eth0", False, True),
+        Trial(tcp("10.1.0.1", "10.65.0.2", 81), "eth0", False, False),
+    ),
+    NodeView(
+        NODE,
+        workloads=(_pod("pod", "cali1", profiles=("p",), tiers=(EndpointTier(("default.p",)),)),),
+        policies=(ActivePolicy("default.p", (ActiveRule(RuleAction.NEXT_TIER),)),),
+        profiles=(ActiveProfile("p", (_PASS_81, ALLOW), (ALLOW,)),),
+    ),
+    routes={"10.65.0.2/32": "cali1"},
 )
 
 SHARED_LETTER = Case(
@@ -254,6 +271,7 @@ spec: {{selector: role == 'host', ingress: [{{action: Allow, protocol: TCP, dest
 
 CASES: dict[str, Case] = {
     "three lists in one rule": THREE_LISTS,
+    "a profile with a Pass rule": PASS_IN_A_PROFILE,
     "workload and host interfaces that share a letter under IPVS": SHARED_LETTER,
     "node ports from the datastore": NODE_PORTS,
     "answers of a workload to its host where accepted packets return": ANSWERS_TO_THE_HOST,
