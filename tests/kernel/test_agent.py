@@ -226,7 +226,7 @@ def test_a_program_that_fights_for_the_first_place_is_named_and_not_fought_for_e
         time.sleep(4)
         passes = node.log.read_text().partition("more slowly")[2].count("programmed steps=")
         # After one second, two, four …; each may be struck while it makes sure, and then writes again a few times.
-        assert passes <= 4 and struck < 40
+        assert passes <= 8 and struck < 60  # at ten passes a second it would be forty
     finally:
         stop.set()
         fighter.join()
