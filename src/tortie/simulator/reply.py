@@ -209,6 +209,8 @@ def _reset(skb: Skb, router: Router) -> Reply | None:
         return None
     if skb.route is not None and skb.route.kind in (RouteKind.BROADCAST, RouteKind.MULTICAST):
         return None
+    if packet.family is IPFamily.V6 and not (_is_unicast6(packet.src) and _is_unicast6(packet.dst)):
+        return None
     flags = packet.tcp_flags
     if flags & _ACK:
         sequence, acknowledged, answer_flags = packet.tcp_ack, 0, _RST
@@ -236,6 +238,11 @@ def _reset(skb: Skb, router: Router) -> Reply | None:
     if packet.family is IPFamily.V4:
         return dataclasses.replace(reply, out_iface=skb.bound_iface)
     return dataclasses.replace(reply, bound_iface=skb.bound_iface)
+
+
+def _is_unicast6(address: int) -> bool:
+    """IPV6_ADDR_UNICAST, which nf_send_reset6 asks of both ends: neither a group nor `::`."""
+    return address != 0 and address >> 120 != 0xFF
 
 
 def _belonging(skb: Skb, answer: Packet, router: Router, socket: Socket | None) -> Reply:

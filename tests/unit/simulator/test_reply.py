@@ -226,3 +226,11 @@ def test_an_own_packet_has_no_input_device_whatever_its_socket_is_bound_to() -> 
     made = node("*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p udp -j REJECT", sysctls=INBOUND)
     trace = walk_packet(made, packet("udp", f"{A}:1", f"{B}:2"), None, out_iface="e1").trace
     assert trace.answers[0].packet.src == 0x0A000001
+
+
+@pytest.mark.parametrize(("destination", "answered"), [("fd00:1::9", True), ("::", False)])
+def test_a_reset_over_ipv6_is_for_unicast_addresses(destination: str, answered: bool) -> None:
+    sent = packet("tcp", "[fd00::5]:1", f"[{destination}]:2")
+    trace = walk_packet(node("", RESET, routes="::/0 dev e1"), sent).trace
+    assert trace.verdict is Verdict.REJECT
+    assert bool(trace.answers) is answered
