@@ -131,8 +131,8 @@ def _in_kernel(backend: Backend) -> Iterator[Figure]:
         )
         kinds: dict[str, Callable[[int], dict[str, Any]]] = {
             "a policy's port": lambda run: agent._policy(0, 1000 + run),
-            "a pod's label, for other policies": lambda run: _pod(7, app=f"a{8 + run}"),
-            "a pod's label, for other pods": lambda run: _pod(7, role=f"r{run % 50}"),
+            "a pod's label, for other policies": lambda run: _pod(7, app="a107" if run else "a7"),
+            "a pod's label, for other pods": lambda run: _pod(7, role="r7" if run else "r8"),
         }
         for what, changed in kinds.items():
             yield from _kind(what, node, changed)
@@ -146,6 +146,7 @@ def _kind(what: str, node: _Node, changed: Callable[[int], dict[str, Any]]) -> I
         node.learn(changed(run))
         in_force.append(_took(node.enforce))
         plan = node.plan
+        assert plan.steps
         read_back.append(in_force[-1] + _took(node.check))
         node.go_to(changed(0))
         alone.append(_took(lambda plan=plan: _restore(node.backend, plan)))  # type: ignore[misc]

@@ -42,10 +42,12 @@ def edit_table(old: Table, new: Table, ownership: Ownership, family: IPFamily) -
     shared: list[Edit] = []
     for name, chain in new.chains.items():
         before = old.chains.get(name)
+        if before is chain:
+            continue
         if before is None and name not in builtin:
             made.append(MakeChain(name))
         held = before.rules if before is not None else ()
-        if held is chain.rules or held == chain.rules:
+        if held == chain.rules:
             continue
         if not ownership.owns_chain(name):
             shared += _edit_shared_chain(old.name, before or Chain(name), chain, ownership, family)
