@@ -92,8 +92,8 @@ class Laboratory:
         """Takes it away."""
         return self.run("down", self.name)
 
-    def up_until(self, step: str) -> None:
-        """Begins to bring it up, and kills the command as soon as it has come to a step, with no time to clean up."""
+    def up_until(self, step: str, end: signal.Signals = signal.SIGKILL) -> int:
+        """Begins to bring it up, and ends the command as soon as it has come to a step; its exit code."""
         process = subprocess.Popen(
             [str(TORTIE), "lab", "up", str(self.file)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
@@ -105,11 +105,12 @@ class Laboratory:
             said.append(line)
             if line.endswith(f": {step}\n"):
                 break
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        os.kill(process.pid, end)
+        code = process.wait()
         process.stderr.close()
         watchdog.cancel()
         assert said[-1].endswith(f": {step}\n"), said
+        return code
 
     def remains(self) -> list[str]:
         """What is there of it: namespaces, files, programs that work on its files."""

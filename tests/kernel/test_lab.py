@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.kernel.laboratory import Laboratory
+from tortie.cli.exit_code import EXIT_INTERRUPTED
 from tortie.kernel.namespace import inside
 
 Make = Callable[..., Laboratory]
@@ -133,6 +134,13 @@ def test_what_a_killed_command_leaves_is_taken_away(small: Make, step: str) -> N
     assert lab.remains() == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_takes_away_what_it_made(small: Make, number: signal.Signals) -> None:
+    lab = small()
+    assert lab.up_until("agents", number) == EXIT_INTERRUPTED
+    assert lab.remains() == []
+
+
 POOL = """apiVersion: projectcalico.org/v3
 kind: IPPool
 metadata: {name: tiny}
@@ -187,6 +195,13 @@ def test_of_two_commands_one_is_told_so(small: Make) -> None:
     assert said.code == 2
     assert f"laboratory {lab.name} is in use by another command" in said.error
     assert lab.machine.namespaces() != []
+
+
+def test_a_port_that_is_birds_cannot_be_tried(small: Make) -> None:
+    lab = small(nodes=[{"name": "n1"}, {"name": "n2"}], probes=["tcp/179"])
+    _up(lab)
+    said = lab.verify()
+    assert (said.code, "port 179 of n1: Address already in use" in said.error) == (1, True)
 
 
 def test_a_laboratory_that_is_half_dead(small: Make) -> None:

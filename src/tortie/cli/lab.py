@@ -42,8 +42,11 @@ def lab() -> None:
 def up(context: click.Context, topology: str, patience: float | None) -> None:
     """Bring a laboratory up and wait until it is ready.
 
-    When that fails, nothing of it is left. Exit code: 0 when it is up, 1 when it cannot be made, 2 for bad input.
+    When that fails or is interrupted, nothing of it is left. Exit code: 0 when it is up, 1 when it cannot be made, 2 for
+    bad input.
     """
+    import signal
+
     from tortie.lab.topology import resource_paths
     from tortie.lab.up import bring_up
 
@@ -52,6 +55,7 @@ def up(context: click.Context, topology: str, patience: float | None) -> None:
     files = resource_paths(found.topology, Path(topology))
     given = _given(files)
     _need_root()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was made is taken away
     with _failing(context):
         bring_up(found, given, files, lambda step: tell([f"{found.topology.name}: {step}"]))
     pods = len(found.topology.all_pods)

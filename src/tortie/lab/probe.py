@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from tortie.kernel.namespace import inside
+from tortie.kernel.refusal import KernelRefused
 from tortie.lab.machine import Machine
 from tortie.lab.station import Station, Target
 from tortie.net.address import Address, parse_address
@@ -64,7 +65,10 @@ class _Try:
 
 @contextmanager
 def serving(machine: Machine, stations: Iterable[Station], targets: Iterable[Target]) -> Iterator[Prober]:
-    """Servers at all stations, and a prober; everything is closed at the end. Raises `OSError`."""
+    """Servers at all stations, and a prober; everything is closed at the end.
+
+    Raises `OSError` when a namespace is gone, `KernelRefused` when a port is somebody else's.
+    """
     _allow_files()
     ports = sorted({(one.probe.protocol, one.port) for one in targets if one.port})
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
@@ -76,9 +80,13 @@ def serving(machine: Machine, stations: Iterable[Station], targets: Iterable[Tar
                     server = stack.enter_context(socket.socket(socket.AF_INET, kind))
                     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     server.setblocking(False)
-                    server.bind(("", port))
-                    if protocol == TCP:
-                        server.listen(AT_A_TIME)
+                    try:
+                        server.bind(("", port))
+                        if protocol == TCP:
+                            server.listen(AT_A_TIME)
+                    except OSError as error:  # somebody else has it: BIRD its 179, another command all of them
+                        word = f"port {port} of {station.name}: {error.strerror}"
+                        raise KernelRefused(["listening"], word) from None
                     selector.register(server, selectors.EVENT_READ, prober.accept if protocol == TCP else _echo)
         try:
             yield prober
@@ -202,8 +210,11 @@ class Prober:
             self._settle(one, connected=False, word=os.strerror(code))
         elif not one.asked:
             one.asked = True
-            one.sock.send(str(one.number).encode())
             self.selector.modify(one.sock, selectors.EVENT_READ, one)
+            try:
+                one.sock.send(str(one.number).encode())
+            except OSError as error:  # ended by the other side meanwhile
+                self._settle(one, connected=False, word=error.strerror or "")
         else:
             self._hear_echo(one)
 
