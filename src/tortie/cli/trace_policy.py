@@ -182,6 +182,8 @@ def _solution_lines(explanation: Explanation) -> Iterator[Line]:
     if not explanation.solutions:
         if explanation.beyond is not None:
             yield _labelled("change ", f"none found: allowed there, it would be dropped next. {explanation.beyond.text}")
+        elif not explanation.exhausted:
+            yield _labelled("change ", "none found among those of up to three resources together that were tried")
         return
     yield _labelled("change ", "any of these lets it through (rendered, and walked again with its answer), smallest first:")
     for number, solution in enumerate(explanation.solutions[:_CHANGES_SHOWN], 1):

@@ -178,6 +178,9 @@ def _missing_profile(situation: Situation, direction: str) -> Iterator[Change]:
         spec = ProfileSpec(ingress=(rule,)) if direction == INGRESS else ProfileSpec(egress=(rule,))
         profile = Profile(Metadata(name=name), spec)
     text = f"{profile_title(name)}: is not among the resources, and the profile {name} is made of it; add it"
+    if not name.startswith(_FROM_KUBERNETES):
+        allowed = describe_asked(rules_of(profile, direction)[0])
+        text = f"Profile {name}: is not among the resources; add it, with an {direction} rule that allows {allowed}"
     yield Change(ChangeKind.PROFILE, profile, text, 2, created=True)
 
 

@@ -124,6 +124,8 @@ class _Search:
             self._beyond = self._beyond or then.verdict
         elif len(changes) < MOST_TOGETHER:
             self.add(changes, then)
+        else:
+            self._left_out = True
 
     def _without_needless(self, changes: tuple[Change, ...], answer: Answer) -> tuple[tuple[Change, ...], Answer]:
         """The changes without those that turn out not to be needed, and what then becomes of the packet."""
