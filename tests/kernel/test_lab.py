@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from tests.kernel.bird_network import BIRD2
 from tests.kernel.laboratory import Laboratory
 from tortie.cli.exit_code import EXIT_INTERRUPTED
 from tortie.kernel.namespace import inside
 
+pytestmark = pytest.mark.skipif(BIRD2.missing is not None, reason=str(BIRD2.missing))
 Make = Callable[..., Laboratory]
 ROOT = Path(__file__).parents[2]
 SMALL: dict[str, Any] = {
@@ -236,6 +238,7 @@ def test_two_autonomous_systems(example: Make) -> None:
     assert ("internet", WEB, "tcp/80") not in connected
 
 
+@pytest.mark.etcd
 def test_a_node_that_is_lost_and_back_with_etcd(example: Make) -> None:
     lab = example(
         "node-lost",

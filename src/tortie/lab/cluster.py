@@ -14,9 +14,10 @@ from tortie.lab.topology import LabNode, LabPod, Network, Topology
 from tortie.model.bgp import BGPConfiguration
 from tortie.model.cluster import ClusterInformation
 from tortie.model.pool import IPPool
-from tortie.model.read import Resources
+from tortie.model.read import Resources, key_of, parse_resources
 from tortie.model.resource import CALICO_VERSION
 from tortie.net.address import Address
+from tortie.net.error import InvalidInput
 
 DEFAULT_POOL = "10.65.0.0/16"
 _ANNOTATION = "cni.projectcalico.org/"
@@ -49,6 +50,23 @@ def manifests(topology: Topology) -> Iterator[dict[str, Any]]:
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     for pod in topology.all_pods:
         yield _pod(pod, topology)
+
+
+def check_given(topology: Topology, given: Resources) -> None:
+    """Raises `InvalidInput` when files have what the laboratory makes: nodes, namespaces, sessions with the router."""
+    items = [*lab_resources(topology, given), *manifests(topology)]
+    made = parse_resources([("topology", json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))])
+    for resource in made:
+        key = key_of(resource)
+        if given.get(type(resource), key.name, key.namespace) is None:
+            continue
+        origin = given.origins.get(key)
+        raise InvalidInput(
+            f"{key} is the laboratory's own",
+            source=None if origin is None else origin.source,
+            line=None if origin is None else origin.line,
+            remedy="leave it out, and say it in the topology",
+        )
 
 
 def _node(node: LabNode, address: Address, network: Network) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from tortie.kernel.refusal import KernelRefused
 from tortie.kernel.run import Ran
-from tortie.lab.cluster import lab_resources, manifests
+from tortie.lab.cluster import check_given, lab_resources, manifests
 from tortie.lab.etcd import plain_list
 from tortie.lab.machine import Machine, runs
 from tortie.lab.topology import LabPod, Topology
@@ -93,9 +93,10 @@ class Laboratory:
 def bring_up(lab: Laboratory, given: Resources, files: Iterable[Path], say: Say) -> None:
     """Makes all of it and waits until it is ready.
 
-    Raises `InvalidInput` when it is up already, `KernelRefused` and `OSError` when something cannot be made; then nothing
-    of it is left.
+    Raises `InvalidInput` when it is up already or a file has what it makes itself, `KernelRefused` and `OSError` when
+    something cannot be made; then nothing of it is left.
     """
+    check_given(lab.topology, given)
     check_programs(lab.topology)
     try:
         lab.machine.folder.mkdir(parents=True, exist_ok=True)

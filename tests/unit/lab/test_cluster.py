@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.unit.lab import laboratory
-from tortie.lab.cluster import lab_resources, manifests
+from tortie.lab.cluster import check_given, lab_resources, manifests
 from tortie.lab.topology import parse_topology
 from tortie.model.bgp import BGPConfiguration, BGPPeer
 from tortie.model.cluster import ClusterInformation
@@ -14,6 +16,7 @@ from tortie.model.node import Node
 from tortie.model.pool import IPPool
 from tortie.model.read import Resources, parse_resources
 from tortie.net.address import parse_address
+from tortie.net.error import InvalidInput
 
 
 def made(text: str = laboratory.TOPOLOGY, given: Resources | None = None) -> Resources:
@@ -84,6 +87,29 @@ def test_namespaces_are_those_of_pods_and_those_described() -> None:
     items = list(manifests(parse_topology(text, "lab.yaml")))
     spaces = {one["metadata"]["name"]: one["metadata"]["labels"] for one in items if one["kind"] == "Namespace"}
     assert spaces == {"default": {}, "shop": {}, "watch": {"role": "monitor"}}
+
+
+OWN = {
+    "a node": ("apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: n2}\n", "Node(n2)"),
+    "a namespace": ("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n", "Profile(kns.shop)"),
+    "a session with the router": (
+        "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: router-n1}\nspec: {peerIP: 10.10.0.254}\n",
+        "BGPPeer(router-n1)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "name"), OWN.values(), ids=OWN)
+def test_what_the_laboratory_makes_itself_must_not_be_given(text: str, name: str) -> None:
+    given = parse_resources([("policy.yaml", f"# a comment\n{text}")])
+    with pytest.raises(InvalidInput) as caught:
+        check_given(parse_topology(laboratory.TOPOLOGY, "lab.yaml"), given)
+    assert str(caught.value) == f"policy.yaml:2: {name} is the laboratory's own (leave it out, and say it in the topology)"
+
+
+def test_anything_else_may_be_given() -> None:
+    pool = "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pods}\nspec: {cidr: 10.1.0.0/16}\n"
+    check_given(parse_topology(laboratory.TOPOLOGY, "lab.yaml"), parse_resources([("policy.yaml", pool)]))
 
 
 def test_the_endpoints_of_the_tests_are_those_of_the_pods() -> None:
