@@ -110,6 +110,41 @@ class _Rule:
         return _Rule(marks, others, rule.target)
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What there is to know of the rules of one chain by themselves; places count from 0."""
+
+    sets: tuple[tuple[str, int], ...]
+    """Sets that rules look into, with the rule's place."""
+    opaque: tuple[Rule, ...]
+    written_bits: int
+    """Bits of the mark that rules change; a target that is not followed may change all."""
+    jumps: tuple[tuple[str, int], ...]
+    gotos: tuple[str, ...]
+    leads_to: frozenset[str]
+
+    @staticmethod
+    def of(rules: tuple[Rule, ...]) -> _Facts:
+        sets: list[tuple[str, int]] = []
+        jumps: list[tuple[str, int]] = []
+        gotos: list[str] = []
+        bits = 0
+        for place, rule in enumerate(rules):
+            sets += [(name, place) for name in dict.fromkeys(set_names(rule))]
+            target = rule.target
+            if isinstance(target, Jump):
+                jumps.append((target.chain, place))
+            elif isinstance(target, Goto):
+                gotos.append(target.chain)
+            elif isinstance(target, MarkTarget):
+                bits |= target.mask | target.value
+            elif not isinstance(target, _KEEPS_MARK):
+                bits |= 0xFFFFFFFF
+        opaque = tuple(rule for rule in rules if is_opaque(rule))
+        leads_to = frozenset((*(chain for chain, _ in jumps), *gotos))
+        return _Facts(tuple(sets), opaque, bits, tuple(jumps), tuple(gotos), leads_to)
+
+
 _MOST_MARKS = 4000
 """Marks followed at one rule before a proof is given up; Calico's rules need a handful."""
 
@@ -117,26 +152,40 @@ _MOST_MARKS = 4000
 class Monotony:
     """Answers for one table; keep it as long as several sets are asked about, since proofs share parts."""
 
-    def __init__(self, table: Table, *, last_say: bool, later_bits: int) -> None:
-        """`last_say`: after ACCEPT nothing here or later can drop; `later_bits`: mark bits that later rules read."""
+    def __init__(self, table: Table, *, last_say: bool, later_bits: int, like: Monotony | None = None) -> None:
+        """`last_say`: after ACCEPT nothing here or later can drop; `later_bits`: mark bits that later rules read.
+
+        `like` is about another version of the table: what is known of chains that are the same, with all that they lead to,
+        is taken over.
+        """
         self._about = last_say, later_bits
         self._chains = {name: table.chains[name].rules for name in sorted(reached_chains(table))}
         self._builtin = {hook.value for hook in BUILTIN_CHAINS[table.name]}
-        self._later_bits = later_bits & _written_bits(self._chains)
-        self._last_say = last_say and not self._later_bits
+        same = set() if like is None else {name for name, held in self._chains.items() if like._chains.get(name) is held}
+        self._facts: dict[str, _Facts] = {
+            name: like._facts[name] if like is not None and name in same else _Facts.of(held)
+            for name, held in self._chains.items()
+        }
+        written = 0
         self._uses: dict[str, list[tuple[str, int]]] = {}
         self._opaque: list[Rule] = []
-        for chain, rules in self._chains.items():
-            for place, rule in enumerate(rules):
-                for name in set(set_names(rule)):
-                    self._uses.setdefault(name, []).append((chain, place))
-                if is_opaque(rule):
-                    self._opaque.append(rule)
-        self._after = _return_points(self._chains)
+        for chain, facts in self._facts.items():
+            written |= facts.written_bits
+            self._opaque += facts.opaque
+            for name, place in facts.sets:
+                self._uses.setdefault(name, []).append((chain, place))
+        self._later_bits = later_bits & written
+        self._last_say = last_say and not self._later_bits
+        self._after = _return_points(self._facts)
         self._read: dict[str, list[_Rule]] = {}
         self._ends: dict[tuple[str, int, Mark], frozenset[End]] = {}
         self._found: dict[frozenset[End], frozenset[End]] = {}
         self._worse: dict[tuple[str, int, Mark, Mark], bool] = {}
+        if like is not None:
+            self._read |= {name: held for name, held in like._read.items() if name in same}
+            alike = _closed(same, self._facts)
+            self._ends |= {key: ends for key, ends in like._ends.items() if key[0] in alike}
+            self._found |= {ends: ends for ends in self._ends.values()}
 
     def is_about(self, *, last_say: bool, later_bits: int) -> bool:
         """True when it was made with these."""
@@ -417,31 +466,28 @@ def _shared_answers(rule: _Rule, one: Mark, other: Mark) -> Iterator[tuple[tuple
                 yield first, second
 
 
-def _written_bits(chains: Mapping[str, tuple[Rule, ...]]) -> int:
-    """Bits of the mark that rules change; a target that is not followed may change all."""
-    bits = 0
-    for rules in chains.values():
-        for rule in rules:
-            if isinstance(rule.target, MarkTarget):
-                bits |= rule.target.mask | rule.target.value
-            elif not isinstance(rule.target, _KEEPS_MARK):
-                bits |= 0xFFFFFFFF
-    return bits
-
-
 _KEEPS_MARK = (type(None), Accept, Drop, Reject, Return, Jump, Goto, Log, Nflog)
 
 
-def _return_points(rules: Mapping[str, tuple[Rule, ...]]) -> dict[str, set[tuple[str, int]]]:
+def _closed(names: set[str], facts: Mapping[str, _Facts]) -> set[str]:
+    """Those of the chains that lead to nothing but such chains."""
+    closed = names & facts.keys()
+    leaving = {name for name in closed if not closed.issuperset(facts[name].leads_to)}
+    while leaving:
+        closed -= leaving
+        leaving = {name for name in closed if not leaving.isdisjoint(facts[name].leads_to)}
+    return closed
+
+
+def _return_points(facts: Mapping[str, _Facts]) -> dict[str, set[tuple[str, int]]]:
     """Where a packet may go on after the end of each chain: behind jumps to it; after a goto where that chain returns."""
-    points: dict[str, set[tuple[str, int]]] = {name: set() for name in rules}
+    points: dict[str, set[tuple[str, int]]] = {name: set() for name in facts}
     gotos: list[tuple[str, str]] = []
-    for name, held in rules.items():
-        for place, rule in enumerate(held):
-            if isinstance(rule.target, Jump) and rule.target.chain in points:
-                points[rule.target.chain].add((name, place + 1))
-            elif isinstance(rule.target, Goto) and rule.target.chain in points:
-                gotos.append((name, rule.target.chain))
+    for name, found in facts.items():
+        for chain, place in found.jumps:
+            if chain in points:
+                points[chain].add((name, place + 1))
+        gotos += [(name, chain) for chain in found.gotos if chain in points]
     changed = True
     while changed:
         changed = False

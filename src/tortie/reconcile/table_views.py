@@ -24,21 +24,34 @@ class TableViews:
         """`before` are views of other versions, in which some tables may be the same."""
         self.tables = tables
         self._monotony: dict[TableName, Monotony] = {}
-        self._known: dict[TableName, Monotony] = {}
+        self._before = tuple(before)
         self._use: dict[str, SetUse] = {}
-        for views in before:
-            self._known |= {name: one for name, one in views._monotony.items() if views.tables[name] is tables.get(name)}
 
     def monotony(self, name: TableName) -> Monotony:
         """Proofs about one table, which is any but nat."""
         if name not in self._monotony:
             last = name is TableName.FILTER
             later = self._bits_after_filter() if last else 0xFFFFFFFF
-            known = self._known.get(name)
-            if known is None or not known.is_about(last_say=last, later_bits=later):
-                known = Monotony(self.tables[name], last_say=last, later_bits=later)
-            self._monotony[name] = known
+            self._monotony[name] = self._known(name, last, later) or Monotony(
+                self.tables[name], last_say=last, later_bits=later, like=self._like(name)
+            )
         return self._monotony[name]
+
+    def _known(self, name: TableName, last: bool, later: int) -> Monotony | None:
+        """The proofs of another version in which the table is the same."""
+        for views in self._before:
+            found = views._monotony.get(name)
+            if found is not None and views.tables[name] is self.tables[name]:
+                return found if found.is_about(last_say=last, later_bits=later) else None
+        return None
+
+    def _like(self, name: TableName) -> Monotony | None:
+        """Proofs about another version of the table."""
+        return next((views._monotony[name] for views in self._before if name in views._monotony), None)
+
+    def forget_before(self) -> None:
+        """Lets go of other versions."""
+        self._before = ()
 
     def _bits_after_filter(self) -> int:
         bits = 0
@@ -99,6 +112,8 @@ class KnownViews:
                 break
         else:
             views = TableViews(tables, self._known)
+            for other in self._known:
+                other.forget_before()
         self._known = [views, *self._known[:1]]
         return views
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+
 import pytest
 
 from tests.table_text import FILTER, RAW, Texts, rules, table
@@ -97,6 +100,29 @@ def test_acceptance_is_not_best_where_later_tables_can_drop() -> None:
     assert Monotony(early, last_say=False, later_bits=0xFFFFFFFF).use_of("s") == NEITHER
     closing = table(RAW, {"PREROUTING": [f"{IN} -j DROP"]})
     assert Monotony(closing, last_say=False, later_bits=0xFFFFFFFF).use_of("s") == CLOSES
+
+
+def test_what_is_taken_over_from_another_version_changes_no_answer() -> None:
+    """Chains of two versions that are equal are one object, as they are in what is planned."""
+    tables = {name: table(FILTER, texts) for name, (texts, _) in CASES.items()}
+    before = {name: Monotony(one, last_say=True, later_bits=0) for name, one in tables.items()}
+    for name, proofs in before.items():
+        assert proofs.use_of("s") == CASES[name][1]
+    for (name, one), (other, proofs) in product(tables.items(), before.items()):
+        held = tables[other].chains
+        chains = {key: held[key] if held.get(key) == chain else chain for key, chain in one.chains.items()}
+        again = Monotony(replace(one, chains=chains), last_say=True, later_bits=0, like=proofs)
+        assert again.use_of("s") == CASES[name][1], (name, other)
+
+
+def test_only_chains_that_lead_to_other_chains_than_before_are_followed_again() -> None:
+    one = table(FILTER, policy(f"{IN} {SET_A}", then=(f"{OUT} {SET_A}",)))
+    before = Monotony(one, last_say=True, later_bits=0)
+    before.use_of("s")
+    other = replace(one, chains={**one.chains, "our-q": table(FILTER, {"our-q": []}).chains["our-q"]})
+    known = {key[0] for key in Monotony(other, last_say=True, later_bits=0, like=before)._ends}
+    assert "our-profile" in known
+    assert known.isdisjoint({"our-q", "our-e", "FORWARD"})
 
 
 def test_every_set_of_a_rendered_node_that_allows_is_proven() -> None:
