@@ -99,10 +99,9 @@ def bring_up(lab: Laboratory, given: Resources, files: Iterable[Path], say: Say)
     check_given(lab.topology, given)
     check_programs(lab.topology)
     try:
-        lab.machine.folder.mkdir(parents=True, exist_ok=True)
         if lab.machine.namespaces():
             raise FileExistsError
-        lab.machine.state.mkdir()  # of two commands only one can
+        lab.machine.state.mkdir(parents=True)  # of two commands only one can
     except FileExistsError:
         name = lab.topology.name
         raise InvalidInput(
