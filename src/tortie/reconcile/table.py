@@ -65,8 +65,9 @@ class Completion:
             or not (known[0] is held and known[1] is ours.chains and known[2] == ours.hooks)
             or known[3] is not wanted.append_hooks
         ):
-            self._given = held, ours.chains, ours.hooks, wanted.append_hooks
+            self._given = None
             self._made = self._complete(held, wanted, ownership)
+            self._given = held, ours.chains, ours.hooks, wanted.append_hooks
         return self._made
 
     def _complete(self, held: Table, wanted: WantedFamily, ownership: Ownership) -> tuple[Table, tuple[str, ...]]:

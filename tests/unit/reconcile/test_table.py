@@ -10,6 +10,7 @@ from tests.table_text import FILTER, OURS, RAW, V4, Texts, ruleset, table, texts
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import Backend
 from tortie.netfilter.rule import Rule, Ruleset, Table
+from tortie.reconcile.ownership import Ownership
 from tortie.reconcile.table import Completion, complete_table, held_table
 from tortie.reconcile.wanted import WantedFamily
 
@@ -86,6 +87,20 @@ def test_what_was_asked_before_changes_no_answer(first: str, second: str) -> Non
     for name in (first, second, first):
         held, asked = ASKED[name]
         assert completion.of(held, asked, OURS) == complete_table(held, asked, OURS)
+
+
+def test_a_failure_is_not_taken_for_an_answer() -> None:
+    class Broken(Ownership):
+        def owns_chain(self, name: str) -> bool:
+            raise LookupError(name)
+
+    right, wrong = ASKED["right"], ASKED["a rule less"]
+    completion = Completion()
+    completion.of(*right, OURS)
+    broken = Broken(OURS.chain_prefixes, OURS.set_patterns, OURS.rule_comment, OURS.temporary_sets, OURS.fence_comment)
+    with pytest.raises(LookupError):
+        completion.of(*wrong, broken)
+    assert completion.of(*wrong, OURS) == complete_table(*wrong, OURS)
 
 
 def test_afterwards_chains_of_ours_are_those_that_are_wanted() -> None:
