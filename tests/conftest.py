@@ -7,6 +7,7 @@ something about the change and not about its luck; `--hypothesis-profile=hunt` d
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(TESTS) and (folder := item.path.relative_to(TESTS).parts[0]) in SUITES:
             item.add_marker(folder)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """A command switches the collector off for its own short life (`cli.main`); a run of ten thousand tests lives on."""
+    gc.enable()
+    gc.unfreeze()

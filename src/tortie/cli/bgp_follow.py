@@ -7,6 +7,7 @@ the next change. Blocks that are kept in files are looked at again and again, si
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -66,6 +67,7 @@ async def follow(source: Source, bring: Callable[[Resources], None], *, polled: 
 
     What `bring` raises about the outside world goes to stderr. With `polled` it is called every `LOOK_S` as well.
     """
+    gc.enable()  # commands are too short to need it, this one is not
     known, news = Known(), asyncio.Event()
     listener = asyncio.create_task(_listen(source, known, news))
     said = ""
