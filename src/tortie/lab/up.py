@@ -478,7 +478,7 @@ def wait_for_routes(lab: Laboratory, attached: Iterable[Attached], *, without: C
 
         def all_there(what: str = what, missing: list[str] = missing) -> bool:
             held = json.loads(lab.machine.run(what, ["ip", "-j", "-4", "route"]).out or b"[]")
-            ways = [parse_prefix(_whole(entry["dst"])) for entry in held if entry.get("type") != "blackhole"]
+            ways = [parse_prefix(_whole(entry["dst"])) for entry in held if entry.get("type", "unicast") == "unicast"]
             wanted = [net for one in pods for net in one.networks if one.pod.node != what]
             missing[:] = [str(net) for net in wanted if not any(_leads(way, net) for way in ways)]
             return not missing

@@ -75,7 +75,11 @@ def test_text_from_others_cannot_move_the_cursor(tmp_path: Path) -> None:
     assert "\x1b" not in output and "\\x1b[2Jgone" in output
 
 
-@pytest.mark.parametrize(("pid", "running"), [(os.getpid(), True), (4_000_000, False), (None, False), (-1, False)])
+@pytest.mark.parametrize(
+    ("pid", "running"),
+    [(os.getpid(), True), (4_000_000, False), (None, False), (-1, False)],
+    ids=["this process", "nobody's", "none", "no process's"],
+)
 def test_whether_it_runs(pid: Any, running: bool) -> None:
     assert is_running(pid) is running
 

@@ -49,7 +49,7 @@ ACCEPTED: list[tuple[Callable[[Any], Any], Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("read", "data", "value"), ACCEPTED, ids=lambda part: repr(part)[:30])
+@pytest.mark.parametrize(("read", "data", "value"), ACCEPTED, ids=lambda part: getattr(part, "__name__", repr(part))[:30])
 def test_accepted(read: Callable[[Any], Any], data: Any, value: Any) -> None:
     assert read(data) == value
 
@@ -91,7 +91,7 @@ REFUSED: list[tuple[Callable[[Any], Any], Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("read", "data", "message"), REFUSED, ids=lambda part: repr(part)[:30])
+@pytest.mark.parametrize(("read", "data", "message"), REFUSED, ids=lambda part: getattr(part, "__name__", repr(part))[:30])
 def test_refused(read: Callable[[Any], Any], data: Any, message: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         read(data)
