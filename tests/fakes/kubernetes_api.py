@@ -96,6 +96,11 @@ class ApiServer:
         """Goes away at once, with all connections."""
         server, self._server = self._server, None
         if server is not None:
+            # asyncio forgets a connection that it has accepted when its server is closed in the same turn: no more of them,
+            # and a turn for those that there are.
+            for listener in server.sockets:
+                asyncio.get_running_loop().remove_reader(listener.fileno())
+            await asyncio.sleep(0)
             server.close()
         self.drop_connections()
         for task in list(self._tasks):
