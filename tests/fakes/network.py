@@ -111,6 +111,8 @@ class FakeNetwork:
                               for device, mac, remote in self.forwarding if device == name])  # fmt: skip
             case [("ip" | "bridge") as tool, "-force", "-batch", "-"]:
                 return self._batch(tool, data.decode())
+            case ["conntrack", "--family", _, "--dump"]:
+                return Ran(1, error="conntrack v1.4.7 (conntrack-tools): Operation failed: no such file\n")
             case ["conntrack", "--family", _, "--delete", option, address]:
                 self.forgotten.append(f"{option} {address}")
                 return Ran(1, error="conntrack v1.4.7 (conntrack-tools): 0 flow entries have been deleted.\n")

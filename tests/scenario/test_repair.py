@@ -88,9 +88,18 @@ def test_damaged_sets_are_repaired_within_their_interval(world: World, gone: str
 
 def test_a_removed_route_is_put_back(world: World) -> None:
     world.tools.network.routes.clear()
-    world.tell(Damaged(Part.NETWORK, "process 9 changed a route by cali1")).wait(0.5)
+    world.tell(Damaged(Part.NETWORK, "process 9 changed a route by cali1", "cali1")).wait(0.5)
     assert world.routes() == {"10.65.0.2/32": "cali1"}
-    assert "repaired routes that another program changed" in world.told(Level.WARNING)
+    assert "repaired a route that another program changed" in world.told(Level.WARNING)
+
+
+def test_a_route_that_a_plugin_added_is_no_damage(world: World) -> None:
+    """Nothing had to be put back by cali1, whatever else there was to do in the same pass."""
+    world.tools.network.add_link("cali2")
+    added = resources(workload("db", "cali2", "10.65.0.3"))
+    world.tell(Damaged(Part.NETWORK, "process 9 changed a route by cali1", "cali1"), *added).wait(11)
+    assert world.routes() == {"10.65.0.2/32": "cali1", "10.65.0.3/32": "cali2"}
+    assert world.told(Level.WARNING) == []
 
 
 @pytest.mark.parametrize("what", ["route", "setting"])

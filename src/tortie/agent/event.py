@@ -62,6 +62,8 @@ class Damaged:
 
     part: Part
     what: str
+    device: str = ""
+    """The device whose route it is."""
 
 
 @dataclass(frozen=True, slots=True)

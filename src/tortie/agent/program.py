@@ -33,7 +33,9 @@ from tortie.reconcile.network import (
     NetworkStep,
     SetNeighbour,
     SetSetting,
+    host_address,
     plan_network,
+    simple_routes,
 )
 from tortie.reconcile.network_text import describe_network_step
 from tortie.render import names
@@ -47,10 +49,11 @@ _NOTHING = NetworkPlan()
 
 @dataclass(frozen=True, slots=True)
 class _NetworkPass:
-    """The network's half of a pass: what is wanted, the plan, and why there is none."""
+    """The network's half of a pass: what is wanted, the plan, devices whose routes got lost, and why there is no plan."""
 
     desired: DesiredNetwork
     plan: NetworkPlan = _NOTHING
+    restored: frozenset[str] = frozenset()
     problem: str | None = None
 
 
@@ -62,7 +65,6 @@ class Programmer:
         self._network = network
         self._features = features
         self._monotonic = monotonic
-        self._renderer = Renderer()
         self._routed: frozenset[Address] = frozenset()
         self._marks: Mapping[str, int] | None = None
         self._last: tuple[NodeView, Program, Rendering] | None = None
@@ -109,6 +111,7 @@ class Programmer:
         return replace(
             report,
             network_steps=len(network.plan.steps) - len(failed),
+            restored=network.restored,
             network_failures=tuple(problems),
             remarks=tuple(dict.fromkeys((*remarks, *network.desired.remarks))),
             statuses=endpoint_statuses(view, order.config, order.interfaces, broken),
@@ -143,14 +146,25 @@ class Programmer:
         return {name: mark for name, mark in self._marks.items() if not mark & ~mask and number_of_mark(mask, mark) > 1}
 
     def _still_meant(self, failed: list[FailedStep], network: _NetworkPass) -> list[FailedStep]:
-        """Failures without those about interfaces that went away, or down, meanwhile: nothing is wrong with that."""
+        """Failures without those that mean nothing: an interface went away or down meanwhile, or somebody added the route.
+
+        A CNI plugin adds the same routes as we do.
+        """
         if not failed:
             return failed
         try:
             held = self._network.read(network.desired.wanted)
         except (CannotRead, InvalidInput):
             return failed
-        return [one for one in failed if (device := _device(one.step)) is None or held.is_up(device)]
+        there = {(prefix, device) for prefix, device in simple_routes(held.routes)}
+
+        def is_meant(step: NetworkStep) -> bool:
+            if isinstance(step, AddRoute) and (step.route.destination, step.route.device) in there:
+                return False
+            device = _device(step)
+            return device is None or held.is_up(device)
+
+        return [one for one in failed if is_meant(one.step)]
 
     def _plan_network(self, order: Program, view: NodeView) -> _NetworkPass:
         desired = desired_network(view, order.config, order.settings, order.interfaces, order.new_interfaces)
@@ -158,7 +172,10 @@ class Programmer:
             held = self._network.read(desired.wanted)
         except (CannotRead, InvalidInput) as problem:
             return _NetworkPass(desired, problem=f"the node's network cannot be read: {problem}")
-        return _NetworkPass(desired, plan_network(desired.wanted, held, self._routed))
+        plan = plan_network(desired.wanted, held, self._routed)
+        arriving = (step.route for step in plan.arriving if isinstance(step, AddRoute))
+        restored = frozenset(route.device for route in arriving if host_address(route.destination) in self._routed)
+        return _NetworkPass(desired, plan, restored)
 
 
 def _device(step: NetworkStep) -> str | None:

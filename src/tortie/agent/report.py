@@ -84,6 +84,8 @@ class Report:
     parts: frozenset[Part]
     rules: RulesReport | None = None
     network_steps: int = 0
+    restored: frozenset[str] = frozenset()
+    """Devices whose routes were there after the pass before and were not any more."""
     network_failures: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     refused: str | None = None

@@ -80,8 +80,8 @@ class Agent:
     """True while the clock REPAIR runs."""
     rules_damage: str = ""
     """What damage to rules was told last."""
-    network_damage: str = ""
-    """What damage to routes was told last."""
+    network_damage: Mapping[str, str] = field(default_factory=dict)
+    """What damage to routes was told since they were looked at last, by device."""
     recheck_s: float = 0.0
     programmed: bool = False
     """True once rules and sets were as wanted."""

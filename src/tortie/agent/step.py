@@ -102,8 +102,8 @@ def step(state: Agent, event: Event) -> Step:
             return _listed(state, event)
         case InterfaceChanged(name, interface):
             return _interface_changed(state, name, interface)
-        case Damaged(part, what):
-            return _damaged(state, part, what)
+        case Damaged():
+            return _damaged(state, event)
         case Programmed(report):
             return _programmed(state, report)
         case StatusWritten(problem):
@@ -356,9 +356,10 @@ def _repaired(state: Agent, report: Report, checking: bool) -> Step:
     """What a pass found damaged: routes that somebody touched, or rules though nothing of ours had changed."""
     state, fight = _fought_over(state, report) if checking else (state, [])
     if Part.NETWORK in report.parts and state.network_damage:
-        if report.network_steps:
-            fight.append(Log(Level.WARNING, "repaired routes that another program changed", {"by": state.network_damage}))
-        state = replace(state, network_damage="")
+        for device in sorted(report.restored & state.network_damage.keys()):
+            by = {"by": state.network_damage[device]}
+            fight.append(Log(Level.WARNING, "repaired a route that another program changed", by))
+        state = replace(state, network_damage={})
     return state, fight
 
 
@@ -391,14 +392,14 @@ def _recheck(state: Agent, report: Report, checking: bool) -> Step:
     return state, []
 
 
-def _damaged(state: Agent, part: Part, what: str) -> Step:
+def _damaged(state: Agent, event: Damaged) -> Step:
     if not state.programmed or state.ending is not None:
         return state, []
-    due = state.due | {part}
-    if part is Part.NETWORK:
-        state = replace(state, due=due, network_damage=what or state.network_damage)
-    else:
-        state = replace(state, due=due, rules_damage=what or state.rules_damage)
+    state = replace(state, due=state.due | {event.part})
+    if event.part is not Part.NETWORK:
+        state = replace(state, rules_damage=event.what or state.rules_damage)
+    elif event.device:
+        state = replace(state, network_damage={**state.network_damage, event.device: event.what})
     if state.repair_due:
         return state, []
     refresh_s = state.settings.iptables_refresh_s

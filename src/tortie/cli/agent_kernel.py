@@ -181,7 +181,7 @@ class KernelWatch:
             case LinkGone(name):
                 return (InterfaceChanged(name, None),)
             case RouteTouched(device, process) if process and not self._tools.ran(process):
-                return (Damaged(Part.NETWORK, f"process {process} changed a route by {device}"),)
+                return (Damaged(Part.NETWORK, f"process {process} changed a route by {device}", device),)
             case SettingTouched(_, values) if any(value != 1 for _, value in values):
                 # Who wrote it is not told, so nobody is named; 1 is what workloads' interfaces have.
                 return (Damaged(Part.NETWORK, ""),)

@@ -37,6 +37,7 @@ from tortie.reconcile.network_text import batch_line
 T = TypeVar("T")
 
 _FAILED_LINE = re.compile(r"Command failed .*:(\d+)")
+_SOURCE = re.compile(rb"\bsrc=(\S+)")
 _CONNTRACK_TRIES = 4
 _NO_IPIP = "this kernel has no IPIP (CONFIG_NET_IPIP, module ipip): load it, or turn IpInIpEnabled off"
 _FAMILY_WORD = {IPFamily.V4: "ipv4", IPFamily.V6: "ipv6"}
@@ -124,11 +125,12 @@ class Network:
         """Takes the steps in order, whatever becomes of each; returns those that failed."""
         failed: list[FailedStep] = []
         batch: list[tuple[str, str, NetworkStep]] = []
+        sources: dict[IPFamily, frozenset[Address] | None] = {}
         for step in steps:
             if isinstance(step, (SetSetting, ForgetConnections)):
                 failed += self._run_batches(batch)
                 batch = []
-                message = self._write(step) if isinstance(step, SetSetting) else self._forget(step.address)
+                message = self._write(step) if isinstance(step, SetSetting) else self._forget(step.address, sources)
                 failed += [FailedStep(step, message)] if message else []
             else:
                 batch.append((*batch_line(step), step))
@@ -167,8 +169,17 @@ class Network:
             return error.strerror or str(error)
         return None
 
-    def _forget(self, address: Address) -> str | None:
-        """Both directions, up to four tries each (spec: model 7.1); what is not there is forgotten already."""
+    def _forget(self, address: Address, sources: dict[IPFamily, frozenset[Address] | None]) -> str | None:
+        """Both directions, up to four tries each (spec: model 7.1); what is not there is forgotten already.
+
+        Each deletion goes through the whole table in the kernel, so that `sources` of all conversations are listed first, once
+        for all addresses that are forgotten together: of most there is none.
+        """
+        if address.family not in sources:
+            sources[address.family] = self._sources(address.family)
+        known = sources[address.family]
+        if known is not None and address not in known:
+            return None
         for option in ("--orig-src", "--reply-src"):
             command = ["conntrack", "--family", _FAMILY_WORD[address.family], "--delete", option, str(address)]
             for _ in range(_CONNTRACK_TRIES):
@@ -180,6 +191,16 @@ class Network:
             else:
                 return ran.complaint
         return None
+
+    def _sources(self, family: IPFamily) -> frozenset[Address] | None:
+        """Sources of conversations, in either direction; None where they cannot be listed."""
+        ran = self._run(["conntrack", "--family", _FAMILY_WORD[family], "--dump"])
+        if ran.code != 0:
+            return None
+        try:
+            return frozenset(parse_address(text.decode()) for text in set(_SOURCE.findall(ran.out)))
+        except (InvalidInput, UnicodeDecodeError):
+            return None
 
 
 def _failures(ran: Ran, steps: Sequence[NetworkStep]) -> list[FailedStep]:

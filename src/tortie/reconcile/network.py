@@ -304,9 +304,9 @@ def plan_network(wanted: WantedNetwork, held: HeldNetwork, routed_before: frozen
     although their routes may have gone with their devices.
     """
     gone = tuple(_stale_routes(wanted, held))
-    moved = {_host(route.destination) for route in gone if wanted.owns(route.device)}
-    spared = {_host(prefix) for prefix, device in _simple_routes(held.routes) if device in wanted.new_devices}
-    left = routed_before - {_host(route.destination) for route in wanted.routes} - spared
+    moved = {host_address(route.destination) for route in gone if wanted.owns(route.device)}
+    spared = {host_address(prefix) for prefix, device in simple_routes(held.routes) if device in wanted.new_devices}
+    left = routed_before - {host_address(route.destination) for route in wanted.routes} - spared
     forgotten = sorted((address for address in moved | left if address is not None), key=_address_order)
     return NetworkPlan(
         tuple(_settings(wanted, held)),
@@ -316,7 +316,8 @@ def plan_network(wanted: WantedNetwork, held: HeldNetwork, routed_before: frozen
     )
 
 
-def _host(prefix: Prefix) -> Address | None:
+def host_address(prefix: Prefix) -> Address | None:
+    """The address of a route to one host, None for a wider one."""
     return Address(prefix.family, prefix.address) if prefix.length == prefix.family.bits else None
 
 
@@ -330,8 +331,8 @@ def _settings(wanted: WantedNetwork, held: HeldNetwork) -> Iterator[NetworkStep]
             yield SetSetting(setting)
 
 
-def _simple_routes(routes: Iterable[Route]) -> Iterator[tuple[Prefix, str]]:
-    """Destination and device of the routes that can be ours: unicast, with one next hop."""
+def simple_routes(routes: Iterable[Route]) -> Iterator[tuple[Prefix, str]]:
+    """Destination and device of the routes that can be ours: unicast, with one next hop, in the main table."""
     for route in routes:
         if route.table == "main" and route.type is RouteType.UNICAST and len(route.next_hops) == 1:
             device = route.next_hops[0].dev
@@ -342,7 +343,7 @@ def _simple_routes(routes: Iterable[Route]) -> Iterator[tuple[Prefix, str]]:
 def _stale_routes(wanted: WantedNetwork, held: HeldNetwork) -> Iterator[DeleteRoute]:
     """Routes by our devices that nobody wants, or wants by another device."""
     expected = {(route.destination, route.device) for route in wanted.routes}
-    for destination, device in _simple_routes(held.routes):
+    for destination, device in simple_routes(held.routes):
         vxlan = device == wanted.vxlan_name and (wanted.vxlan is not None or not wanted.keeps_vxlan)
         if not (wanted.owns(device) or vxlan) or destination.family not in wanted.families:
             continue
@@ -422,7 +423,7 @@ def _set_up(name: str, mtu: int, address: Address | None, link: Link | None) -> 
 def _missing(wanted: WantedNetwork, held: HeldNetwork) -> Iterator[NetworkStep]:
     """Routes, neighbours and entries that are not there, of devices that are."""
     remade = wanted.vxlan is not None and _must_be_made(wanted.vxlan, held)
-    here = set(_simple_routes(held.routes))
+    here = set(simple_routes(held.routes))
     neighbours = {(one.dev, one.address, one.mac) for one in held.neighbours}
     made = wanted.vxlan is not None and wanted.vxlan.parent in held.links
 

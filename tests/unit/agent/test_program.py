@@ -15,7 +15,8 @@ from tortie.agent.program import Programmer
 from tortie.agent.report import EndpointStatus, Part, RulesReport
 from tortie.agent.setting import DEFAULT_SETTINGS
 from tortie.calc.view import NodeView
-from tortie.net.node import Link
+from tortie.net.address import IPFamily, Prefix
+from tortie.net.node import Link, NextHop, Route
 from tortie.reconcile.network import AddRoute, ForgetConnections, HeldNetwork, NetworkStep, SetSetting, WantedNetwork
 from tortie.render.config import RenderConfig
 from tortie.render.ruleset import Rendering
@@ -40,6 +41,7 @@ class Node:
     failing: type[NetworkStep] | None = None
     unreadable: bool = False
     links: dict[str, Link] = field(default_factory=lambda: {"cali1": Link("cali1", 1)})
+    routes: tuple[Route, ...] = ()
     renderings: list[Rendering] = field(default_factory=list)
     marks: dict[str, int] = field(default_factory=dict)
 
@@ -58,7 +60,7 @@ class Node:
     def read(self, wanted: WantedNetwork) -> HeldNetwork:
         if self.unreadable:
             raise CannotRead("no ip")
-        return HeldNetwork(self.links)
+        return HeldNetwork(self.links, routes=self.routes)
 
     def carry_out(self, steps: Sequence[NetworkStep]) -> list[Failed]:
         self.asked += sorted({type(step).__name__ for step in steps})
@@ -170,6 +172,29 @@ def test_an_interface_that_goes_away_meanwhile_is_no_failure() -> None:
 
     node.carry_out = going  # type: ignore[method-assign]
     assert programmer(node).run(order(), VIEW).problems == ()
+
+
+@pytest.mark.parametrize(("device", "problems"), [("cali1", 0), ("eth0", 1)], ids=["by a plugin", "elsewhere"])
+def test_a_route_that_somebody_added_meanwhile(device: str, problems: int) -> None:
+    node = Node(failing=AddRoute)
+    route = Route(Prefix(IPFamily.V4, POD.networks[0].address, 32), next_hops=(NextHop(dev=device),))
+    carry_out = node.carry_out
+
+    def raced(steps: Sequence[NetworkStep]) -> list[Failed]:
+        failed = carry_out(steps)
+        if failed:
+            node.routes = (route,)
+        return failed
+
+    node.carry_out = raced  # type: ignore[method-assign]
+    report = programmer(node).run(order(), VIEW)
+    assert len([problem for problem in report.problems if str(route.prefix) in problem]) == problems
+
+
+def test_routes_that_got_lost_are_told_by_device() -> None:
+    node = Node()
+    made = programmer(node)
+    assert [made.run(order(Part.NETWORK), VIEW).restored for _ in range(2)] == [frozenset(), {"cali1"}]
 
 
 def test_rules_are_programmed_although_the_network_cannot_be_read() -> None:

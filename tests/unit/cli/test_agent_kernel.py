@@ -94,7 +94,7 @@ def told(event: KernelEvent) -> list[InterfaceChanged | Damaged]:
     [
         (LinkSeen("cali1", True, frozenset()), [InterfaceChanged("cali1", Interface("cali1"))]),
         (LinkGone("cali1"), [InterfaceChanged("cali1", None)]),
-        (RouteTouched("cali1", 5), [Damaged(Part.NETWORK, "process 5 changed a route by cali1")]),
+        (RouteTouched("cali1", 5), [Damaged(Part.NETWORK, "process 5 changed a route by cali1", "cali1")]),
         (RouteTouched("cali1", 77), []),
         (RouteTouched("cali1", 0), []),
         (SettingTouched("cali1", (("rp_filter", 0),)), [Damaged(Part.NETWORK, "")]),

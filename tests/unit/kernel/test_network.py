@@ -65,19 +65,30 @@ def test_without_numbers_of_lines_all_have_failed(ran: Ran, message: str) -> Non
 @pytest.mark.parametrize(
     ("ran", "tries", "failed"),
     [
-        (Ran(0), 2, None),
+        (Ran(0, b"udp 17 29 src=fd00::2 dst=fd00::9 sport=1 dport=2 src=fd00::9 dst=fd00::2 sport=2 dport=1\n"), 2, None),
+        (Ran(0, b"udp 17 29 src=fd00::9 dst=fd00::2 sport=1 dport=2 src=fd00:0::2 dst=fd00::9 sport=2 dport=1\n"), 2, None),
+        (Ran(0, b"udp 17 29 src=fd00::9 dst=fd00::8 sport=1 dport=2 src=fd00::8 dst=fd00::9 sport=2 dport=1\n"), 0, None),
+        (Ran(0, b"src=what?\n"), 2, None),
         (Ran(1, error="0 flow entries have been deleted.\n"), 2, None),
         (Ran(1, error="busy\n"), 4, "busy"),
         (Ran(127), 1, "conntrack is not installed, so conversations of the address go on"),
     ],
-    ids=["done", "nothing there", "keeps failing", "not installed"],
+    ids=["it began one", "it answers one", "not among them", "no list", "nothing there", "keeps failing", "not installed"],
 )
 def test_forgetting_conversations(ran: Ran, tries: int, failed: str | None) -> None:
     run = Answers(ran)
     step = ForgetConnections(parse_address("fd00::2"))
     assert Network(run).carry_out([step]) == (() if failed is None else (FailedStep(step, failed),))
-    assert len(run.asked) == tries
-    assert run.asked[0][0] == "conntrack --family ipv6 --delete --orig-src fd00::2"
+    commands = [command for command, _ in run.asked]
+    assert commands[0] == "conntrack --family ipv6 --dump"
+    assert commands[1:2] == ["conntrack --family ipv6 --delete --orig-src fd00::2"] * bool(tries)
+    assert len(commands) == 1 + tries
+
+
+def test_conversations_are_listed_once_for_all_that_are_forgotten_together() -> None:
+    run = Answers(Ran(0))
+    Network(run).carry_out([ForgetConnections(parse_address(f"10.65.0.{number}")) for number in range(50)])
+    assert run.asked == [("conntrack --family ipv4 --dump", "")]
 
 
 def test_settings_that_cannot_be_read_are_not_there(tmp_path: Path) -> None:
