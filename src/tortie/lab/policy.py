@@ -80,26 +80,26 @@ class Policy:
         if station.node:
             enters = self.interfaces[station.name] if station.kind is Kind.POD else None
             if door == station.node or (not door and behind.node == station.node):
-                yield (
-                    station.node,
-                    wire.flow(enters, self._to(behind, station.node, own=enters is None), self._translation(target)),
-                )
+                leaves = self._to(behind, station.node, own=enters is None)
+                yield station.node, wire.flow(enters, leaves, self._translation(target))
+                yield from self._beyond(station.node, target, wire)
                 return
             yield station.node, wire.flow(enters, _WIRE)
             wire = self._masqueraded(station, wire)
         if door:
-            translation = self._translation(target)
-            leaves = self._to(behind, door)
-            yield door, wire.flow(_WIRE, leaves, translation)
-            if behind.node == door:
-                return
-            if translation is not None:  # services are masqueraded, so that answers come back by the node
-                wire = wire.translated(translation).sent_from(self.topology.node_addresses()[door])
-            if behind.kind is Kind.POD:
-                yield behind.node, wire.flow(_WIRE, self._to(behind, behind.node))
+            yield door, wire.flow(_WIRE, self._to(behind, door), self._translation(target))
+            yield from self._beyond(door, target, wire)
             return
         if behind.node:
             yield behind.node, wire.flow(_WIRE, self._to(behind, behind.node))
+
+    def _beyond(self, door: str, target: Target, wire: _Wire) -> Iterator[tuple[str, Flow]]:
+        """The pod's own node, where a service leads there from another: masqueraded, so that answers come back by it."""
+        behind, translation = target.behind, self._translation(target)
+        if behind.node == door or translation is None:
+            return
+        wire = wire.translated(translation).sent_from(self.topology.node_addresses()[door])
+        yield behind.node, wire.flow(_WIRE, self._to(behind, behind.node))
 
     def _to(self, behind: Station, node: str, *, own: bool = False) -> str | None:
         """By which interface a packet leaves a node towards a station; None when it is for the node itself."""

@@ -85,6 +85,14 @@ CASES: dict[str, tuple[tuple[str, ...], str, str, str, bool]] = {
         "tcp/30080",
         True,
     ),
+    "a service at one's own node, to a pod of another": ((EVERYBODY,), "shop/far", "web@n2", "tcp/30080", True),
+    "a service at one's own node, which is who the pod sees": (
+        (from_net("10.65.0.0/16"),),
+        "shop/far",
+        "web@n2",
+        "tcp/30080",
+        False,
+    ),
     "a service whose port is closed before it is translated": (
         (HOST, BEFORE_TRANSLATION),
         "office",
