@@ -172,8 +172,8 @@ class Network:
     def _forget(self, address: Address, sources: dict[IPFamily, frozenset[Address] | None]) -> str | None:
         """Both directions, up to four tries each (spec: model 7.1); what is not there is forgotten already.
 
-        Each deletion goes through the whole table in the kernel, so `sources` of all conversations are listed first, once for
-        all addresses that are forgotten together: of most there is none.
+        Each deletion goes through the whole table in the kernel, so `sources` of all conversations are listed first, once
+        for all addresses that are forgotten together: of most there is none.
         """
         if address.family not in sources:
             sources[address.family] = self._sources(address.family)
