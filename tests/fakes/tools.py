@@ -6,14 +6,16 @@ A write is one run of a restore tool. `Crash` is raised where a real process wou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tests.fakes.kernel import FakeKernel, Refused
 from tortie.codec.ipset import format_ipset_save
+from tortie.codec.rule import format_rule
 from tortie.codec.save import SaveFile, format_save
 from tortie.kernel.run import Ran
 from tortie.net.address import IPFamily
-from tortie.netfilter.hook import Backend
+from tortie.netfilter.hook import Backend, TableName
+from tortie.netfilter.rule import Ruleset
 
 STEMS = {"iptables": IPFamily.V4, "ip6tables": IPFamily.V6}
 
@@ -71,12 +73,19 @@ class FakeTools:
             label = "nf_tables" if backend is Backend.NFT else "legacy"
             return Ran(0, f"{name} v1.8.9 ({label})\n".encode())
         if name.endswith("-save"):
-            held = self.kernel.ruleset(family, backend)
-            if words[:1] == ["-t"]:
-                held = replace(held, tables={n: t for n, t in held.tables.items() if n.value == words[1]})
-            return Ran(0, format_save(SaveFile(held)).encode())
+            return Ran(0, format_save(SaveFile(self.kernel.ruleset(family, backend))).encode())
+        if words[-2:-1] == ["-S"]:
+            return self._show_chain(self.kernel.ruleset(family, backend), TableName(words[-3]), words[-1])
         assert name.endswith("-restore") and "--noflush" in words
         return self._write(command, data.decode(), lambda text: self._restore_table(family, backend, text))
+
+    @staticmethod
+    def _show_chain(ruleset: Ruleset, table: TableName, chain: str) -> Ran:
+        held = ruleset.tables.get(table)
+        if held is None or chain not in held.chains:
+            return Ran(1, error="iptables: No chain/target/match by that name.\n")
+        rules = (format_rule(rule, ruleset.family) for rule in held.chains[chain].rules)
+        return Ran(0, "".join(f"{line}\n" for line in (f"-N {chain}", *(f"-A {chain} {rule}" for rule in rules))).encode())
 
     def _write(self, command: Sequence[str], text: str, do: object) -> Ran:
         number = len(self.writes)

@@ -23,7 +23,7 @@ from tortie.netfilter.hook import Backend, TableName
 from tortie.netfilter.ipset import IPSet
 from tortie.netfilter.rule import Ruleset
 from tortie.reconcile.step import Plan, SetEdit, TableEdit
-from tortie.reconcile.text import describe_step, format_ipset_restore, format_restore, shows
+from tortie.reconcile.text import describe_step, format_ipset_restore, format_restore, shows, telling_edit
 from tortie.reconcile.wanted import Held
 
 LOCK_WAIT = ("--wait", "10", "--wait-interval", "50000")
@@ -31,6 +31,7 @@ LOCK_WAIT = ("--wait", "10", "--wait-interval", "50000")
 _LOCKS_ITSELF = (1, 6, 2)
 """From this version on iptables-restore takes the lock and knows the options (spec: rules 1.4)."""
 _VERSION = re.compile(rb"v(\d+)\.(\d+)\.(\d+)")
+_NO_CHAIN = "No chain/target/match by that name"
 _LINE = re.compile(r"\bline:? (\d+)")
 MANY_LINES = 5000
 """From this much on families are written side by side; with less they only wait for each other in the kernel."""
@@ -184,11 +185,20 @@ class Tables:
     def _look_for(self, edits: dict[tuple[IPFamily, TableName], TableEdit]) -> None:
         """Makes sure that edits were made, before anything is done that is safe only behind them; forgets them then."""
         for (family, name), edit in edits.items():
-            saved = self._checked([self._tool(family, "save"), "-t", name.value]).out.decode("utf-8", "surrogateescape")
-            if not shows(edit, saved):
+            telling = telling_edit(edit)
+            if telling is not None and not shows(telling, family, self._chain(family, name, telling.chain)):
                 command = [self._tool(family, "restore"), "--noflush"]
                 raise KernelRefused(command, "ended well but changed nothing", describe_step(edit))
         edits.clear()
+
+    def _chain(self, family: IPFamily, table: TableName, chain: str) -> str | None:
+        """One chain, as `iptables -S` prints it; None when there is no such chain."""
+        tool = self._tool(family, "save").removesuffix("-save")
+        command = [tool, *self._lock_options(), "-t", table.value, "-S", chain]
+        ran = self._run(command)
+        if ran.code != 0 and _NO_CHAIN not in ran.error:
+            raise KernelRefused(command, _said(ran))
+        return ran.out.decode("utf-8", "surrogateescape") if ran.code == 0 else None
 
     # --- tools ---
 

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from tortie.codec.ipset import format_ipset_entry, format_ipset_save
 from tortie.codec.rule import RuleWriter
+from tortie.net.address import IPFamily
 from tortie.netfilter.rule import Rule
 from tortie.reconcile.step import (
     AddMember,
@@ -79,28 +80,26 @@ def _with_rule(command: str, rule: Rule, writer: RuleWriter) -> str:
     return f"{command} {text}" if text else command
 
 
-def shows(edit: TableEdit, saved: str) -> bool:
-    """Whether a table as iptables-save prints it afterwards shows that the edit was made.
-
-    An edit is made whole or not at all, so one trace of it is enough.
-    """
-    writer = RuleWriter(edit.family)
-    lines = set(saved.splitlines())
+def telling_edit(edit: TableEdit) -> Edit | None:
+    """The part by whose trace it is seen whether all was made, since a table is changed whole; None if nothing shows."""
     gone = {one.chain for one in edit.edits if isinstance(one, DeleteChain)}
-    for one in edit.edits:
-        match one:
-            case AppendRule(chain, rule) | InsertRule(chain, _, rule) | ReplaceRule(chain, _, rule):
-                return _with_rule(f"-A {chain}", rule, writer) in lines
-            case DeletePlace(chain, _, rule) | DeleteRule(chain, rule):
-                return _with_rule(f"-A {chain}", rule, writer) not in lines
-            case DeleteChain(chain):
-                return not any(line.startswith(f":{chain} ") for line in lines)
-            case MakeChain(chain):
-                if chain not in gone:
-                    return any(line.startswith(f":{chain} ") for line in lines)
-            case _:
-                assert_never(one)
-    return True
+    return next((one for one in edit.edits if not (isinstance(one, MakeChain) and one.chain in gone)), None)
+
+
+def shows(edit: Edit, family: IPFamily, listed: str | None) -> bool:
+    """Whether the edit's chain, as `iptables -S` prints it (None: no such chain), shows that the edit was made."""
+    lines = (listed or "").splitlines()
+    match edit:
+        case AppendRule(chain, rule) | InsertRule(chain, _, rule) | ReplaceRule(chain, _, rule):
+            return _with_rule(f"-A {chain}", rule, RuleWriter(family)) in lines
+        case DeletePlace(chain, _, rule) | DeleteRule(chain, rule):
+            return _with_rule(f"-A {chain}", rule, RuleWriter(family)) not in lines
+        case DeleteChain():
+            return listed is None
+        case MakeChain():
+            return listed is not None
+        case _:
+            assert_never(edit)
 
 
 def format_ipset_restore(edit: SetEdit) -> str:

@@ -119,20 +119,27 @@ def test_sets_that_complain_stop_the_plan() -> None:
     assert not any("restore" in text for text in run.asked if text.startswith("iptables"))
 
 
-def test_rules_that_sets_rely_on_are_looked_at_first() -> None:
-    run = Answers({})
-    plan = Plan((ADDS, SetEdit((DestroySet("cali40x"),))))
-    with pytest.raises(KernelRefused, match=r"ended well but changed nothing \(at `IPv4 filter"):
-        Tables(run, LEGACY, [V4]).carry_out(plan)
-    assert run.asked[-1] == "iptables-legacy-save -t filter"
+@pytest.mark.parametrize(
+    ("code", "error", "told"),
+    [
+        (1, "iptables: No chain/target/match by that name.", r"ended well but changed nothing \(at `IPv4 filter"),
+        (4, "Another app is currently holding the xtables lock.", "Another app is currently holding"),
+    ],
+    ids=["not there", "not to be seen"],
+)
+def test_rules_that_sets_rely_on_are_looked_at_first(code: int, error: str, told: str) -> None:
+    run = Answers({"iptables-legacy --wait": Ran(code, error=error)})
+    with pytest.raises(KernelRefused, match=told):
+        Tables(run, LEGACY, [V4]).carry_out(Plan((ADDS, SetEdit((DestroySet("cali40x"),)))))
+    assert run.asked[-1] == "iptables-legacy --wait 10 --wait-interval 50000 -t filter -S cali-x"
 
 
 def test_a_fence_is_looked_at_before_going_on() -> None:
     fence = TableEdit(V4, LEGACY, FILTER, (AppendRule("cali-x", rules(f"{FENCE} -j DROP")[0]),), fence=True)
-    run = Answers({"iptables-legacy-save": Ran(0, b"-A cali-x -m comment --comment our_fence -j DROP\n")})
+    run = Answers({"iptables-legacy --wait": Ran(0, b"-A cali-x -m comment --comment our_fence -j DROP\n")})
     Tables(run, LEGACY, [V4]).carry_out(Plan((fence, ADDS)))
     asked = [text for text in run.asked if "--version" not in text]
-    assert [text.split()[0].rpartition("-")[2] for text in asked] == ["restore", "save", "restore"]
+    assert [text.split()[0].rpartition("-")[2] for text in asked] == ["restore", "legacy", "restore"]
 
 
 def test_a_reading_that_fails_is_refused() -> None:

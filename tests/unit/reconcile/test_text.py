@@ -23,7 +23,7 @@ from tortie.reconcile.step import (
     SwapSets,
     TableEdit,
 )
-from tortie.reconcile.text import describe_step, format_ipset_restore, format_restore, shows
+from tortie.reconcile.text import describe_step, format_ipset_restore, format_restore, shows, telling_edit
 
 DROP, EMPTY = rules("-s 10.0.0.1/32 -m comment --comment our_a -j DROP", "")
 TABLE = TableEdit(
@@ -84,24 +84,33 @@ def test_a_step_in_a_line() -> None:
 
 
 RULE = "-s 10.0.0.1/32 -m comment --comment our_a -j DROP"
+HELD = f"-N our-x\n-A our-x {RULE}"
 TRACES = {
-    "a rule that is there": (AppendRule("our-x", DROP), f":our-x - [0:0]\n-A our-x {RULE}", True),
-    "a rule that is not there": (InsertRule("our-x", 1, DROP), f":our-x - [0:0]\n-A our-y {RULE}", False),
-    "a rule that is gone": (DeletePlace("our-x", 1, DROP), ":our-x - [0:0]", True),
-    "a rule that is still there": (DeleteRule("our-x", DROP), f"-A our-x {RULE}", False),
-    "a chain that is there": (MakeChain("our-x"), ":our-x - [0:0]", True),
-    "a chain that is not there": (MakeChain("our-x"), ":our-xy - [0:0]", False),
-    "a chain that is gone": (DeleteChain("our-x"), ":our-xy - [0:0]", True),
-    "a chain that is still there": (DeleteChain("our-x"), ":our-x - [0:0]", False),
+    "a rule that is there": (AppendRule("our-x", DROP), HELD, True),
+    "a rule that is not there": (InsertRule("our-x", 1, DROP), "-N our-x", False),
+    "a rule of a chain that is not there": (AppendRule("our-x", DROP), None, False),
+    "a rule that is gone": (DeletePlace("our-x", 1, DROP), "-N our-x", True),
+    "a rule that is still there": (DeleteRule("our-x", DROP), HELD, False),
+    "a chain that is there": (MakeChain("our-x"), "-N our-x", True),
+    "a chain that is not there": (MakeChain("our-x"), None, False),
+    "a chain that is gone": (DeleteChain("our-x"), None, True),
+    "a chain that is still there": (DeleteChain("our-x"), "-N our-x", False),
 }
 
 
-@pytest.mark.parametrize(("edit", "saved", "expected"), TRACES.values(), ids=TRACES)
-def test_traces_of_an_edit(edit: Edit, saved: str, expected: bool) -> None:
-    assert shows(TableEdit(V4, Backend.LEGACY, FILTER, (edit,)), saved) is expected
+@pytest.mark.parametrize(("edit", "listed", "expected"), TRACES.values(), ids=TRACES)
+def test_traces_of_an_edit(edit: Edit, listed: str | None, expected: bool) -> None:
+    assert shows(edit, V4, listed) is expected
 
 
-def test_a_chain_emptied_to_be_removed_is_looked_for_by_its_removal() -> None:
-    edits = (MakeChain("our-x"), DeleteChain("our-x"))
-    assert shows(TableEdit(V4, Backend.LEGACY, FILTER, edits), ":INPUT ACCEPT [0:0]")
-    assert not shows(TableEdit(V4, Backend.LEGACY, FILTER, edits), ":our-x - [0:0]")
+@pytest.mark.parametrize(
+    ("edits", "telling"),
+    [
+        ((MakeChain("our-x"), AppendRule("our-x", DROP)), MakeChain("our-x")),
+        ((MakeChain("our-x"), DeleteChain("our-x")), DeleteChain("our-x")),
+        ((), None),
+    ],
+    ids=["the first", "of a chain emptied to be removed, its removal", "nothing"],
+)
+def test_the_edit_that_tells_whether_all_was_made(edits: tuple[Edit, ...], telling: Edit | None) -> None:
+    assert telling_edit(TableEdit(V4, Backend.LEGACY, FILTER, edits)) == telling
