@@ -454,8 +454,11 @@ def _interface_changed(state: Agent, name: str, interface: Interface | None) -> 
     before = state.interfaces.get(name)
     if before == interface:
         return state, []
-    others = {known: one for known, one in state.interfaces.items() if known != name}
-    now = others if interface is None else {**others, name: interface}
+    now = dict(state.interfaces)
+    if interface is None:
+        del now[name]
+    else:
+        now[name] = interface
     state = replace(state, interfaces=now, new_interfaces=state.new_interfaces - {name})
     state, grace = _with_new(state, frozenset({name})) if before is None else (state, [])
     ours = state.config is not None and state.config.is_workload_interface(name)

@@ -25,6 +25,7 @@ class TableViews:
         self.tables = tables
         self._monotony: dict[TableName, Monotony] = {}
         self._before = tuple(before)
+        self._users: dict[str, set[TableName]] = {}
         self._use: dict[str, SetUse] = {}
 
     def monotony(self, name: TableName) -> Monotony:
@@ -62,11 +63,13 @@ class TableViews:
 
     def users(self, name: str) -> set[TableName]:
         """Tables in which a rule that can decide about a packet looks into the set."""
-        users: set[TableName] = set()
-        users |= {table for table in self.tables if table is not TableName.NAT and self.monotony(table).names(name)}
-        if TableName.NAT in self.tables and any(uses_set(rule, name) for rule in self._nat_rules()):
-            users.add(TableName.NAT)
-        return users
+        if name not in self._users:
+            users: set[TableName] = set()
+            users |= {table for table in self.tables if table is not TableName.NAT and self.monotony(table).names(name)}
+            if TableName.NAT in self.tables and any(uses_set(rule, name) for rule in self._nat_rules()):
+                users.add(TableName.NAT)
+            self._users[name] = users
+        return self._users[name]
 
     def sending_rules(self, names: Iterable[str]) -> Iterator[Rule]:
         """Rules of nat that can decide where a packet goes and look into one of the sets."""
