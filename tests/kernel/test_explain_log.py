@@ -24,11 +24,7 @@ RULES = """\
 -A OUTPUT -p udp -j TRACE
 COMMIT
 *mangle
-:PREROUTING ACCEPT [0:0]
-:INPUT ACCEPT [0:0]
-:FORWARD ACCEPT [0:0]
 :OUTPUT ACCEPT [0:0]
-:POSTROUTING ACCEPT [0:0]
 -A OUTPUT -p udp -m udp --dport 53 -j MARK --set-xmark 0x5/0xffffffff
 COMMIT
 *filter

@@ -10,7 +10,8 @@ from tortie.cli.trace_option import NODE, SHOWN, SectionedCommand, SectionedOpti
 _HELP = """Explain TRACE lines of the kernel rule by rule, and say where the simulator disagrees.
 
 FILE (- is stdin) holds what dmesg or the journal, xtables-monitor --trace or nft monitor trace printed, among any other
-lines. The rules are looked up in the snapshot, or on the live node without -n; they should be those of the time of the log.
+lines. The rules are looked up in the snapshot, or on the live node without -n; they should be those of the time of the log,
+among them the one that switched tracing on: legacy iptables tells rules by their numbers only.
 
 \b
 Examples:

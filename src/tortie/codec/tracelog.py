@@ -1,11 +1,13 @@
 """The kernel's own account of packets: TRACE lines of the kernel log, `xtables-monitor --trace`, `nft monitor trace`.
 
 `parse_tracelog` takes a text that holds any of them among other lines (a whole dmesg, a journal); `group_steps` puts the
-steps of one packet together. nf_tables numbers its packets. The kernel log does not: there a step belongs to a packet when
-headers that nothing rewrites are the same and the step comes later on the way than the packet's last one. Two packets
-alike in all of them (a retransmission without a new identification) are told apart by the way starting anew.
+steps of one packet together. nf_tables numbers its packets, and gives a number again when a later packet lies in the same
+memory. The kernel log does not: there a step belongs to a packet when headers that nothing rewrites are the same and the
+step comes later on the way than the packet's last one. Two packets alike in all of them (a retransmission without a new
+identification) are told apart by the way starting anew, as are two with one number.
 
-Sources: spec kernel-oracle 3.2 and 5; nf_log_syslog.c; iptables/xtables-monitor.c; src/netlink.c of nftables.
+Sources: spec kernel-oracle 3.2 and 5; nf_log_syslog.c; nf_tables_trace.c; iptables/xtables-monitor.c; src/netlink.c of
+nftables.
 """
 
 from __future__ import annotations
@@ -163,7 +165,7 @@ def group_steps(steps: Iterable[LoggedStep]) -> tuple[tuple[LoggedStep, ...], ..
     for step in steps:
         key = _key(step)
         group = latest.get(key)
-        if group is None or (step.trace_id is None and not _comes_later(group, step)):
+        if group is None or _is_another(group, step):
             group = latest[key] = []
             groups.append(group)
         group.append(step)
@@ -184,12 +186,33 @@ def _key(step: LoggedStep) -> object:
 
 _TABLES = {table.value: table for table in TableName}
 _HOOKS = {hook.value: hook for hook in Hook}
+_FINAL = frozenset({"ACCEPT", "DROP"})
+"""Verdicts of nf_tables after which nothing of the same base chain follows."""
 _WAY = {Hook.PREROUTING: 0, Hook.OUTPUT: 0, Hook.INPUT: 1, Hook.FORWARD: 1, Hook.POSTROUTING: 2}
+
+
+def _is_another(group: list[LoggedStep], step: LoggedStep) -> bool:
+    """True when the step is of another packet than the group, though all that tells packets apart is the same."""
+    if step.trace_id is None:
+        return not _comes_later(group, step)
+    here, last = _place(step), _last_place(group)
+    if here is None or last is None:
+        return False
+    if here == last:
+        return group[-1].verdict in _FINAL
+    if here[0] is Hook.PREROUTING and last[0] in (Hook.OUTPUT, Hook.POSTROUTING):  # by `lo` it is still the same packet
+        device = step.packet.in_iface if step.packet is not None else "lo"
+        return device != "lo" or any(place[0] is Hook.PREROUTING for earlier in group if (place := _place(earlier)))
+    return not _comes_later(group, step)
+
+
+def _last_place(group: list[LoggedStep]) -> tuple[Hook, int] | None:
+    return next((place for earlier in reversed(group) if (place := _place(earlier)) is not None), None)
 
 
 def _comes_later(group: list[LoggedStep], step: LoggedStep) -> bool:
     """True when the step can follow the group's last one on one packet's way."""
-    last = next((place for earlier in reversed(group) if (place := _place(earlier)) is not None), None)
+    last = _last_place(group)
     here = _place(step)
     if here is None:  # a chain of a user: inside the table that the last step was in
         return step.table == group[-1].table

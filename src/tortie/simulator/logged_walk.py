@@ -35,6 +35,8 @@ _BACKENDS = {
     TraceOrigin.XTABLES_MONITOR: Backend.NFT,
     TraceOrigin.NFT_MONITOR: Backend.NFT,
 }
+_TRACING = " -j TRACE"
+"""How xtables-monitor shows a rule that switches tracing on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +288,12 @@ def missed_reason(entry: LogEntry, steps: Iterable[Step]) -> str:
 
 
 def _is_compared(entry: LogEntry) -> bool:
-    """Only the kernel log shows every end of a chain; the others are compared by rules and policies."""
+    """Only the kernel log shows every end of a chain; the others are compared by rules and policies.
+
+    A rule that switched tracing on and is gone from the snapshot changed nothing: people remove it before they ask.
+    """
+    if entry.problem and (entry.logged.rule or "").endswith(_TRACING):
+        return False
     if entry.logged.origin is TraceOrigin.KERNEL_LOG:
         return True
     return entry.logged.kind is StepKind.POLICY or (entry.logged.kind is StepKind.RULE and entry.logged.rule is not None)
@@ -307,6 +314,12 @@ def _is_step_compared(step: Step, origin: TraceOrigin, *, both: bool) -> bool:
 
 
 def _is_optional(step: Step) -> bool:
+    """Whether a log need not show it: a rule that may have matched; a base chain that nft never had to make.
+
+    iptables-nft makes a base chain with its first rule and its save prints all of a table's (seen: iptables 1.8.9).
+    """
+    if isinstance(step, ChainStep):
+        return step.backend is Backend.NFT and step.policy == "ACCEPT" and step.number == 1
     return isinstance(step, RuleStep) and step.maybe
 
 

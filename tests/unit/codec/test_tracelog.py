@@ -486,6 +486,44 @@ def test_nf_tables_numbers_its_packets() -> None:
     assert [len(group) for group in places(mixed)] == [5, 5]
 
 
+def monitor_lines(*places: str, device: str = "e0") -> str:
+    return "".join(
+        f"PACKET: 2 1feb9a77 IN={device} SRC=10.0.0.5 DST=10.0.0.1 LEN=28\n TRACE: 2 1feb9a77 {place} \n"
+        for place in places
+    )
+
+
+FORWARDED = ("raw:PREROUTING:policy:ACCEPT", "filter:FORWARD:rule:0x4:JUMP:mine", "filter:mine:rule:0x5:ACCEPT")
+REFUSED = ("raw:PREROUTING:rule:0x3:CONTINUE", "raw:PREROUTING:rule:0x4:DROP")
+SENT = ("raw:OUTPUT:policy:ACCEPT", "nat:POSTROUTING:policy:ACCEPT")
+ARRIVED = ("raw:PREROUTING:policy:ACCEPT", "filter:INPUT:policy:ACCEPT")
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        (monitor_lines(*FORWARDED) + monitor_lines(*FORWARDED), [3, 3]),
+        (monitor_lines(*REFUSED) + monitor_lines(*REFUSED) + monitor_lines(*FORWARDED), [2, 2, 3]),
+        (monitor_lines(*SENT) + monitor_lines(*SENT), [2, 2]),
+        (monitor_lines(*SENT, device="") + monitor_lines(*ARRIVED, device="lo"), [4]),
+        (monitor_lines(*SENT, device="") + monitor_lines(*ARRIVED, device="lo") * 2, [4, 2]),
+        (monitor_lines(*SENT, device="") + monitor_lines(*ARRIVED), [2, 2]),
+        (monitor_lines("mine:forward:policy:ACCEPT", "other:forward:policy:ACCEPT"), [2]),
+    ],
+    ids=[
+        "after one that went on",
+        "after dropped ones",
+        "sent",
+        "by lo",
+        "by lo, twice",
+        "sent, arrived",
+        "nft's own chains",
+    ],
+)
+def test_nf_tables_gives_a_number_again(text: str, lengths: list[int]) -> None:
+    assert [len(group) for group in places(text)] == lengths
+
+
 def packet_of(text: str) -> Packet | None:
     found = one(f"TRACE: raw:OUTPUT:rule:1 IN= OUT= {text}").packet
     assert found is not None

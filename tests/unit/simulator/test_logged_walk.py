@@ -8,7 +8,7 @@ from tests.logged_text import kernel_log
 from tests.trace_values import FILTER, RULES
 from tortie.codec.tracelog import group_steps, parse_tracelog
 from tortie.net.protocol import TCP, UDP
-from tortie.netfilter.hook import Backend, Hook
+from tortie.netfilter.hook import Backend, Hook, TableName
 from tortie.netfilter.match import ProtocolMatch
 from tortie.netfilter.rule import Rule, Ruleset
 from tortie.netfilter.target import Accept, Drop
@@ -165,6 +165,35 @@ def test_rules_of_xtables_monitor_are_found_by_their_text_one_after_the_other() 
 def test_a_text_that_no_rule_has_is_told() -> None:
     other = MONITOR.replace("-A FORWARD -p udp", "-A FORWARD -p tcp")
     assert entries(other, TWICE)[0].problem == "the snapshot's chain FORWARD has no such rule: -A FORWARD -p tcp"
+
+
+@pytest.mark.parametrize(("rule", "agrees"), [("-p udp -j TRACE", True), ("-p udp -j ACCEPT", False)])
+def test_only_a_rule_that_switched_tracing_on_may_be_gone_from_the_snapshot(rule: str, agrees: bool) -> None:
+    first, line, *rest = MONITOR.splitlines()
+    found = entries("\n".join((first, line.replace("-p udp", rule), line, *rest)), TWICE)
+    assert found[0].problem == f"the snapshot's chain FORWARD has no such rule: -A FORWARD {rule}"
+    walked = [step for step in entry_steps(found) if not isinstance(step, NoteStep)]
+    assert compare(found, walked).agrees is agrees
+
+
+@pytest.mark.parametrize(
+    ("policy", "number", "agrees"),
+    [("ACCEPT", 1, True), ("DROP", 1, False), ("ACCEPT", 2, False)],
+    ids=["never made", "with a policy that somebody set", "with rules"],
+)
+def test_a_base_chain_that_nft_never_made_is_not_in_the_log(policy: str, number: int, agrees: bool) -> None:
+    found = entries(MONITOR, TWICE)
+    first, *rest = (step for step in entry_steps(found) if isinstance(step, RuleStep | ChainStep))
+    end = ChainStep(Hook.FORWARD, TableName.MANGLE, "FORWARD", number, policy, 0, first.packet, 0, Backend.NFT)
+    assert compare(found, [first, end, *rest]).agrees is agrees
+
+
+def test_of_legacy_every_base_chain_is_in_the_log() -> None:
+    found = entries(kernel_log(TRACE))
+    first, *rest = (step for step in entry_steps(found) if isinstance(step, RuleStep | ChainStep))
+    end = ChainStep(Hook.FORWARD, TableName.MANGLE, "FORWARD", 1, "ACCEPT", 0, first.packet, 0, Backend.LEGACY)
+    assert compare(found, [first, *rest]).agrees
+    assert not compare(found, [first, end, *rest]).agrees
 
 
 @pytest.mark.parametrize(
