@@ -266,5 +266,7 @@ def _write(job: Job, settled: Settled, *, as_json: bool) -> None:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     tell([*(f"tried again: {failure}" for failure in settled.failures), *settled.remarks])
-    done = f"programmed in {settled.steps} steps, and read back" if settled.steps else "nothing to do"
+    done = "nothing to do"
+    if settled.steps:
+        done = f"programmed in {settled.steps} step{'' if settled.steps == 1 else 's'}, and read back"
     click.echo(f"{job.desired.node} ({job.backend.value}): {done}")

@@ -1,7 +1,8 @@
 """BIRD's configuration kept at what a datastore says, until the end.
 
-A burst of changes is one new configuration. A source that is lost changes nothing; what BIRD refuses is tried again with
-the next change. Blocks that are kept in files are looked at again and again, since nobody tells of them.
+A burst of changes is one new configuration. A source that is lost changes nothing, and is told; so is what cannot be read.
+What BIRD refuses is tried again with the next change. Blocks that are kept in files are looked at again and again, since
+nobody tells of them.
 """
 
 from __future__ import annotations
@@ -94,6 +95,19 @@ async def follow(source: Source, bring: Callable[[Resources], None], *, polled: 
             await listener
 
 
+def _remark(event: SourceEvent) -> str:
+    """What people should know of an event beside what it changes, or nothing."""
+    match event:
+        case Lost(reason):
+            return f"nothing new is heard for now: {reason}"
+        case Regained():
+            return "the source is back"
+        case Refused(place, problem):
+            return f"left out: {problem if problem.source else problem.at(source=place)}"
+        case _:
+            return ""
+
+
 def _brought(bring: Callable[[Resources], None], resources: Resources) -> str:
     """What went wrong, or nothing."""
     try:
@@ -105,5 +119,7 @@ def _brought(bring: Callable[[Resources], None], resources: Resources) -> str:
 
 async def _listen(source: Source, known: Known, news: asyncio.Event) -> None:
     async for event in source.events():
+        if remark := _remark(event):
+            sys.stderr.write(f"tortie: {remark}\n")
         if known.hear(event):
             news.set()

@@ -213,11 +213,16 @@ def _sum(kinds: list[Kind]) -> Kind:
 def _owner_change(owner: Owner, chains: list[ChainChange], held: Held, owners: Owners) -> OwnerChange:
     if owner.kind is OwnerKind.NODE:
         return OwnerChange(owner, _sum([chain.kind for chain in chains]), tuple(_shared_details(chains)))
-    details: dict[str, None] = {}
+    details: dict[str, set[IPFamily]] = {}
     for chain in chains:
         for text in _chain_details(chain, held, owners):
-            details[text] = None
-    return OwnerChange(owner, _sum([chain.kind for chain in chains]), tuple(details))
+            details.setdefault(text, set()).add(chain.family)
+    every = {chain.family for chain in chains}
+    told = (
+        text if families == every else f"IPv{min(one.value for one in families)} {text}"
+        for text, families in details.items()
+    )
+    return OwnerChange(owner, _sum([chain.kind for chain in chains]), tuple(told))
 
 
 def _chain_details(change: ChainChange, held: Held, owners: Owners) -> Iterator[str]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TypeAlias
@@ -74,7 +74,10 @@ def find_desired(
     If reading kept going, so does this: what was refused, or contradicts something else, is closed (`model.closing`).
     """
     losses: list[Loss] = []
-    named, unnamed = _is_named(resources, node)
+    nodes = unnamed_hint(resources, node)
+    unnamed = (
+        (f"no resource names the node {node} ({nodes}): it gets the rules of a node without endpoints",) if nodes else ()
+    )
     conflicts = list(find_conflicts(resources))
     if not resources.keeps_going:
         for conflict in conflicts:
@@ -98,7 +101,7 @@ def find_desired(
     told_conflicts = (str(conflict.problem) for conflict in conflicts)
     unready = () if cluster.ready else (NOT_READY,)
     remarks = (*told.remarks, *told_conflicts, *unnamed, *unready, *closed.remarks, *warnings, *rendering.remarks)
-    return Desired(node, cluster, view, state, config, rendering, remarks, named)
+    return Desired(node, cluster, view, state, config, rendering, remarks, named=not unnamed)
 
 
 def wanted_config(resources: Resources, node: str, *, felix_exact: bool = False) -> tuple[RenderConfig, tuple[str, ...]]:
@@ -172,13 +175,12 @@ def _claims(resources: Resources) -> Iterator[tuple[str, str, WorkloadEndpoint |
             yield host.spec.node, host.spec.interface_name, host
 
 
-def _is_named(resources: Resources, node: str) -> tuple[bool, Iterable[str]]:
-    """Whether any resource names the node, and if not, a remark."""
+def unnamed_hint(resources: Resources, node: str) -> str:
+    """Nothing when a resource names the node; else which nodes they name."""
     nodes = {one.metadata.name for one in resources.of(Node)}
     nodes |= {node for node, _, _ in _claims(resources)}
     if node in nodes:
-        return True, ()
-    near = get_close_matches(node, nodes, n=1)
+        return ""
+    near = get_close_matches(node, nodes, n=1, cutoff=0.75)
     some = ", ".join(sorted(nodes)[:5]) + (", …" if len(nodes) > 5 else "")
-    hint = f"did you mean {near[0]}?" if near else f"they name {some}" if nodes else "they name no node at all"
-    return False, (f"no resource names the node {node} ({hint}): it gets the rules of a node without endpoints",)
+    return f"did you mean {near[0]}?" if near else f"they name {some}" if nodes else "they name no node at all"

@@ -6,6 +6,7 @@ cleaned; then the sets, which rules of any of them may name.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -55,11 +56,13 @@ def flush(context: click.Context, yes: bool, backend: str | None) -> None:
     if not yes:
         _ask()
     removed = remove_all(run_tool, time.sleep, (chosen,) if chosen is not None else tuple(Backend))
-    tell([*(f"tried again: {failure}" for failure in removed.tries), *removed.remarks, *removed.failures])
+    hint = "" if os.geteuid() == 0 else " (this needs root)"
+    failures = (f"{failure}{hint}" for failure in removed.failures)
+    tell([*(f"tried again: {failure}" for failure in removed.tries), *removed.remarks, *failures])
     if removed.failures:
         context.exit(EXIT_REFUSED)
-    done = f"removed in {removed.steps} steps, and read back" if removed.steps else "nothing of Calico's was there"
-    click.echo(done)
+    done = f"removed in {removed.steps} step{'' if removed.steps == 1 else 's'}, and read back"
+    click.echo(done if removed.steps else "nothing of Calico's was there")
 
 
 def _ask() -> None:
@@ -110,7 +113,7 @@ def remove_all(run: Feed, sleep: Callable[[float], None], backends: Iterable[Bac
         try:
             removed += settle(kernel, planner, sleep)
         except (KernelRefused, InvalidInput) as problem:
-            removed = replace(removed, failures=(*removed.failures, str(problem)))
+            removed = replace(removed, failures=tuple(dict.fromkeys((*removed.failures, str(problem)))))
     return removed
 
 

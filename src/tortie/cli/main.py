@@ -87,7 +87,7 @@ class CommandGroup(click.Group):
             raise BadInput(str(error)) from None
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx is not None else "tortie"
-            raise BadInput(f"{error.format_message()} (see {path} --help)") from None
+            raise BadInput(f"{error.format_message().removesuffix('.')} (see {path} --help)") from None
         except KeyboardInterrupt:
             click.echo("", err=True)
             ctx.exit(EXIT_INTERRUPTED)
@@ -115,16 +115,18 @@ def _abandon_output(code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-_HELP = """Say what a Linux node's netfilter rules do to any packet, rule by rule.
+_HELP = """Say what a Linux node's rules do to any packet, rule by rule, and make the rules that Calico's policy means.
 
-Tortie reads a node once (rules, ip sets, routes, links, sysctls, connections) and walks packets through that snapshot.
-Nothing is sent and nothing on the node is changed. What the snapshot cannot decide is said, never guessed.
+A node is read once (rules, ip sets, routes, links, sysctls, connections) and packets are walked through that snapshot:
+nothing is sent, nothing is changed, and what the snapshot cannot decide is said, never guessed. Of the commands for
+Calico's resources, apply, flush, agent and bgp change this node; the others say that they write, or only read.
 
 \b
   tortie snapshot node.tar.gz                         read this node into a file
   tortie trace tcp 10.65.0.2 10.65.1.9:80             the same on the live node
   tortie trace -n node.tar.gz udp 10.0.0.5 10.0.0.1:53 -i eth0
   tortie trace -n node.tar.gz --pcap capture.pcap     every packet of a capture
+  tortie plan cluster/ --node node-1                  what Calico's resources would change on this node
 """
 
 

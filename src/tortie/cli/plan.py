@@ -55,7 +55,7 @@ class PlanCommand(click.Command):
         except click.UsageError as error:
             if not detailed:
                 raise
-            click.echo(f"tortie: {error.format_message()} (see tortie plan --help)", err=True)
+            click.echo(f"tortie: {error.format_message().removesuffix('.')} (see tortie plan --help)", err=True)
             raise click.exceptions.Exit(EXIT_ERROR) from None
 
 

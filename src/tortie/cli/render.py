@@ -39,7 +39,7 @@ _FORMATS = ("save", "restore", "json")
 
 @click.command(help=_HELP)
 @resource_options("resources", "node", "snapshot")
-@click.option("--live", is_flag=True, help="Take the node's own state from this live node, which needs root.")
+@click.option("--live", is_flag=True, help="Take the node's own state from this live node.")
 @click.option("--ip-version", type=click.Choice(["4", "6"]), help="One family only; both by default.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="save", show_default=True, help="What to print.")
 @click.option("--only", type=click.Choice(["rules", "sets"]), help="Leave out the sets, or the rules.")

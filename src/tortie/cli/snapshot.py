@@ -88,11 +88,27 @@ def write_snapshot(files: Mapping[str, bytes], where: str) -> None:
             name = os.path.basename(where).partition(".")[0] or "node"
             _write_file(where, _archive(files, mode, name))
         else:
-            os.makedirs(where, mode=0o700, exist_ok=True)
-            for name, data in files.items():
-                _write_file(os.path.join(where, name), data)
+            _write_directory(where, files)
     except OSError as error:
         raise InvalidInput(error.strerror or str(error), source=error.filename or where) from None
+
+
+def _write_directory(where: str, files: Mapping[str, bytes]) -> None:
+    """The files in a new directory, or in one that is empty; all of them or none."""
+    made = not os.path.isdir(where)
+    if made:
+        os.mkdir(where, mode=0o700)
+    written: list[str] = []
+    try:
+        for name, data in files.items():
+            _write_file(os.path.join(where, name), data)
+            written.append(name)
+    except BaseException:
+        for name in written:
+            os.unlink(os.path.join(where, name))
+        if made:
+            os.rmdir(where)
+        raise
 
 
 def _write_file(path: str, data: bytes) -> None:
@@ -101,7 +117,7 @@ def _write_file(path: str, data: bytes) -> None:
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
-    except OSError:
+    except BaseException:
         os.unlink(path)
         raise
 

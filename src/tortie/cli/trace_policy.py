@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from tortie.cli.desired import Desired, choose_node, find_desired
+from tortie.cli.desired import Desired, choose_node, find_desired, unnamed_hint
 from tortie.cli.node_state import ToldState, endpoint_marks, features_of_rules, snapshot_state, supposed_state
 from tortie.cli.resource_option import read_resources
 from tortie.cli.terminal import Line, Style
@@ -22,7 +21,6 @@ from tortie.explain.origin import ChainOrigin, Origins, Owner, RuleOrigin
 from tortie.explain.search import Solution
 from tortie.explain.stale import find_differences
 from tortie.explain.verdict import OwnerSaid
-from tortie.model.node import Node
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import TableName
 from tortie.netfilter.target import Goto, Jump
@@ -75,9 +73,8 @@ def find_policy(request: TraceRequest, snapshot: Snapshot, question: Question, a
     told = _state(snapshot, resources, node)
     desired = _nearest(resources, node, told, snapshot)
     if not desired.named:
-        known = sorted({one.metadata.name for one in resources.of(Node)})
-        near = get_close_matches(node, known, n=1) or known[:5]
-        remedy = f"say --node {' or '.join(near)}" if near else "say which node it is with --node NAME"
+        hint = unnamed_hint(resources, node)
+        remedy = hint if request.node_name else f"{hint}; say --node"
         raise InvalidInput(f"no resource names the node {node}", remedy=remedy)
     basis = Basis(resources, node, desired.cluster, desired.view, desired.state, desired.config, desired.rendering)
     origins = Origins(basis)

@@ -178,7 +178,7 @@ def test_what_goes_wrong_outside_does_not_end_it(problem: Exception, capsys: pyt
     assert str(problem) in capsys.readouterr().err
 
 
-def test_a_source_that_is_lost_changes_nothing() -> None:
+def test_a_source_that_is_lost_changes_nothing_and_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     async def script(source: Told, brought: Brought) -> None:
         source.say(NODE, FIRST, InSync())
         await brought.until(1)
@@ -189,6 +189,19 @@ def test_a_source_that_is_lost_changes_nothing() -> None:
     brought = Brought()
     following(script, brought)
     assert brought.pools() == [["first"], ["first", "second"]]
+    assert capsys.readouterr().err == "tortie: nothing new is heard for now: gone\ntortie: the source is back\n"
+
+
+def test_what_cannot_be_read_is_told_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    async def script(source: Told, brought: Brought) -> None:
+        placed = InvalidInput("no such kind", source="pools.yaml", line=3)
+        source.say(NODE, Refused("pools.yaml", placed), Refused("/calico/x", InvalidInput("no JSON")), InSync())
+        await brought.until(1)
+
+    following(script, Brought())
+    assert capsys.readouterr().err == (
+        "tortie: left out: pools.yaml:3: no such kind\ntortie: left out: /calico/x: no JSON\n"
+    )
 
 
 def test_blocks_in_files_are_looked_at_without_any_news() -> None:

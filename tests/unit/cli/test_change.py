@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.render.test_ruleset import BUSY, rendered
-from tortie.calc.view import NetSet, NodeView
+from tortie.calc.view import ActivePolicy, ActiveRule, NetSet, NodeView, RuleAction
 from tortie.cli.chain_owner import OwnerKind, Owners
 from tortie.cli.change import Changes, Kind, find_changes
 from tortie.cli.programming import CALICO, wanted_families
@@ -48,6 +48,14 @@ def test_what_is_held_afterwards_is_what_planning_leads_to() -> None:
     held = after(BUSY)
     assert plan(wanted_families(rendered(BUSY)), held, CALICO).steps == ()
     assert not changes(BUSY, held).any
+
+
+def test_where_the_families_differ_it_is_said_of_which_a_rule_is() -> None:
+    deny = ActiveRule(RuleAction.DENY)
+    some = ActivePolicy(BUSY.policies[0].name, (deny, replace(deny, ip_version=IPFamily.V4)), (deny,))
+    found = changes(replace(BUSY, policies=(some, *BUSY.policies[1:])), EMPTY)
+    (details,) = [one.details for one in found.owners if some.name.endswith(one.owner.name.rpartition(" ")[2])]
+    assert details == ("IPv4 ingress: 2 rules", "egress: 1 rule", "IPv6 ingress: 1 rule")
 
 
 def test_a_workload_that_goes() -> None:

@@ -81,6 +81,19 @@ def test_what_cannot_be_read_keeps_nothing_else_from_being_cleaned() -> None:
     assert left == set()
 
 
+def test_what_all_of_them_refuse_is_told_once_and_by_whom_it_can_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: Sequence[str], data: bytes = b"") -> Ran:
+        return Ran(0) if "--version" in command else Ran(1, error="ipset v7.17: Kernel error: Operation not permitted\n")
+
+    done = remove_all(run, lambda _: None, Backend)
+    assert done.failures == ("`ipset save`: ipset v7.17: Kernel error: Operation not permitted",)
+    monkeypatch.setattr("tortie.kernel.run.run_tool", run)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    found = CliRunner().invoke(main, ["flush", "--yes"], catch_exceptions=False)
+    assert (found.exit_code, found.stderr) == (1, f"tortie: {done.failures[0]} (this needs root)\n")
+
+
 def test_without_any_tool_that_is_told() -> None:
     done = remove_all(lambda command, data=b"": Ran(127), pytest.fail, Backend)
     assert done == Removed(failures=("iptables is not installed",))

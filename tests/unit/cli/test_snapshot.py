@@ -63,6 +63,16 @@ def test_a_file_that_appeared_meanwhile_is_kept(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["new directory", "empty directory"])
+def test_of_a_directory_that_cannot_be_written_whole_nothing_is_left(tmp_path: Path, there: bool) -> None:
+    where = tmp_path / "node"
+    if there:
+        where.mkdir()
+    with pytest.raises(InvalidInput, match="File name too long"):
+        write_snapshot({**FILES, "x" * 300: b""}, str(where))
+    assert [path.name for path in tmp_path.rglob("*")] == (["node"] if there else [])
+
+
 def test_a_node_without_readable_rules_is_refused() -> None:
     check_readable(FILES)
     remarks = b"ipset-save: `ipset save` failed: denied\niptables-nft-save: `iptables-nft-save` failed: denied\n"

@@ -147,12 +147,13 @@ def test_a_single_rules_file_is_enough(copy: Path) -> None:
         (["-n", "SNAP", "-r", "RES", *CLOSED], "a snapshot does not say which node it is of (say it with --node NAME)"),
         (
             ["-n", "SNAP", "-r", "RES", "--node", "referense", *CLOSED],
-            "no resource names the node referense (say --node reference)",
+            "no resource names the node referense (did you mean reference?)",
         ),
+        (["-n", "SNAP", "-r", "RES", "--node", "nope", *CLOSED], "the node nope (they name node-2, node-3, reference)"),
         (["-n", "SNAP", "-r", "/nowhere", "--node", "a", *CLOSED], "/nowhere: No such file or directory"),
         (["-n", "-", "-r", "-", "--node", "a", *CLOSED], "stdin (-) can be read only once"),
     ],
-    ids=["many packets", "no resources", "no name", "a wrong name", "no directory", "stdin twice"],
+    ids=["many packets", "no resources", "no name", "a wrong name", "another name", "no directory", "stdin twice"],
 )
 def test_bad_input_is_one_line(words: list[str], message: str) -> None:
     places = {"SNAP": str(SNAPSHOT), "RES": str(RESOURCES)}
