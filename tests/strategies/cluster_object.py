@@ -167,7 +167,8 @@ def _calico(kind: str, name: str, spec: Object, namespace: str = "", labels: Obj
     return {"apiVersion": "projectcalico.org/v3", "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def _policy(draw: Draw, name: str) -> Object:
+def draw_policy(draw: Draw, name: str) -> Object:
+    """A policy of Calico's, for workloads or for hosts."""
     spec: Object = {"ingress": _rules(draw, http=True), "egress": _rules(draw)}
     order = draw.one((None, 1, 2, 2, 1000.0))
     if order is not None:
@@ -201,7 +202,7 @@ def _named_port_rule(draw: Draw) -> Object:
     return {"action": action, "protocol": draw.one(("TCP", 6, "UDP", 17)), draw.one(("source", "destination")): end}
 
 
-def _only_policy(draw: Draw) -> Object:
+def draw_only_policy(draw: Draw) -> Object:
     """A policy for all, of few rules in one direction, so that each of their conditions decides something."""
     rules = [_named_port_rule(draw) if draw.chance(1 / 2) else _rule(draw, http=False) for _ in range(draw.number(1, 2))]
     there, back = draw.one((("ingress", "egress"), ("egress", "ingress")))
@@ -211,7 +212,8 @@ def _only_policy(draw: Draw) -> Object:
     return _calico("GlobalNetworkPolicy", "p", spec)
 
 
-def _kubernetes_policy(draw: Draw) -> Object:
+def draw_kubernetes_policy(draw: Draw) -> Object:
+    """A NetworkPolicy of Kubernetes'."""
     types = draw.one((["Ingress"], ["Egress"], ["Ingress", "Egress"]))
     spec = {
         "podSelector": _label_selector(draw, "role"),
@@ -390,7 +392,8 @@ def _host_endpoint(draw: Draw, name: str) -> Object:
     return _calico("HostEndpoint", name, spec, labels=labels)
 
 
-def _network_set(draw: Draw, kind: str) -> Object:
+def draw_network_set(draw: Draw, kind: str) -> Object:
+    """A NetworkSet or GlobalNetworkSet."""
     nets = draw.some((*_NETS[IPFamily.V4], *_NETS[IPFamily.V6], "10.0.0.1"), 0, 3)
     namespace = draw.one(("a", "b")) if kind == "NetworkSet" else ""
     return _calico(kind, "nets", {"nets": nets}, namespace, _labels(draw) | {"kind": "net"})
@@ -446,12 +449,12 @@ def draw_cluster(draw: Draw) -> list[Object]:
     if draw.chance(3 / 4):
         objects.append(_profile(draw, "shared", {"inherited": "yes", "role": "z"}))
     objects += _workloads(draw)
-    objects += [_network_set(draw, kind) for kind in ("NetworkSet", "GlobalNetworkSet") if draw.chance(1 / 2)]
+    objects += [draw_network_set(draw, kind) for kind in ("NetworkSet", "GlobalNetworkSet") if draw.chance(1 / 2)]
     if draw.chance(1 / 3):
-        return [*objects, _only_policy(draw)]
+        return [*objects, draw_only_policy(draw)]
     objects += [_host_endpoint(draw, name) for name in ("h1", "h2", "h3") if draw.chance(3 / 4)]
-    objects += [_policy(draw, f"p{number}") for number in range(draw.number(1, 6))]
-    return objects + ([_kubernetes_policy(draw)] if draw.chance(1 / 3) else [])
+    objects += [draw_policy(draw, f"p{number}") for number in range(draw.number(1, 6))]
+    return objects + ([draw_kubernetes_policy(draw)] if draw.chance(1 / 3) else [])
 
 
 def read_cluster(objects: list[Object]) -> Resources:
