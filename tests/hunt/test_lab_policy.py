@@ -37,7 +37,7 @@ NODES = ("n1", "n2")
 TOPOLOGY: dict[str, Any] = {
     "networks": {"fabric": {"subnet": "10.20.0.0/24"}, "outside": {"subnet": "10.0.0.0/24"}},
     "router": {"asNumber": 65000},
-    # With one AS for all, nodes hand on each other's blocks, and packets may pass a host endpoint that they are not meant for.
+    # With one AS for all, nodes hand on each other's blocks, and packets pass host endpoints that they are not meant for.
     "mesh": False,
     "nodes": [{"name": name, "asNumber": 65001 + place} for place, name in enumerate(NODES)],
     "hosts": [{"name": "near", "address": "10.0.0.1", "network": "outside"}],
