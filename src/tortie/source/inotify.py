@@ -17,6 +17,8 @@ _STEP_MS = 20
 """A pause of this is enough to tell; the library looks for events so often, which costs 0.15 % of a core."""
 _TURN_MS = 2000
 """So often the thread looks whether it is still wanted."""
+_PAUSE_S = 0.4
+"""Before it is said that the watch has ended by itself, so that one that cannot last is not begun anew without a pause."""
 
 
 class Watch:
@@ -31,13 +33,16 @@ class Watch:
         self._root = root
         self._rust = RustNotify([root], False, False, 0, True, True)
         self._stop = threading.Event()
+        self._ended = False
         self._loop = asyncio.get_running_loop()
         self._notify = notify
         self._thread = threading.Thread(target=self._run, name=f"watch {root}", daemon=True)
         self._thread.start()
 
     def stands(self) -> bool:
-        """True while the directory watched is the one that is there."""
+        """True while the directory watched is the one that is there, and the kernel is still listened to."""
+        if self._ended:
+            return False
         try:
             status = os.stat(self._root)
         except OSError:
@@ -53,13 +58,16 @@ class Watch:
             self._listen()
         finally:
             self._rust.close()
+            self._ended = True
+            if not self._stop.wait(_PAUSE_S):
+                self._tell()
 
     def _listen(self) -> None:
         while not self._stop.is_set():
             try:
                 found = self._rust.watch(_GROUP_MS, _STEP_MS, _TURN_MS, self._stop)
-            except Exception:  # The library's own errors have no common class; the regular look finds what is missed.
-                found = "stop"
+            except Exception:  # The library's own errors have no common class. A name that is no UTF-8 is enough for one.
+                return
             if found == "stop" or self._stop.is_set():
                 return
             if found != "timeout":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,5 +82,22 @@ def test_whether_the_directory_is_still_the_one_that_is_watched(tmp_path: Path) 
         watch.close()
         with pytest.raises(FileNotFoundError):
             Watch(str(tmp_path / "nothing"), lambda: None)
+
+    asyncio.run(run())
+
+
+def test_a_name_that_is_no_text_rings_and_the_watch_is_to_be_begun_anew(tmp_path: Path) -> None:
+    """The library fails at such a name, and at everything that comes after it."""
+
+    async def run() -> None:
+        rung = asyncio.Event()
+        watch = Watch(str(tmp_path), rung.set)
+        try:
+            (tmp_path / os.fsdecode(b"caf\xe9.yaml")).write_text("x")
+            async with asyncio.timeout(10):
+                await rung.wait()
+            assert not watch.stands()
+        finally:
+            watch.close()
 
     asyncio.run(run())
