@@ -18,7 +18,7 @@ from tests.unit.codec import test_conntrack, test_ipset, test_ipvs, test_nft_cha
 from tortie.cli.snapshot_file import load_snapshot
 from tortie.codec.conntrack import parse_conntrack
 from tortie.codec.ipset import format_ipset_save, parse_ipsets
-from tortie.codec.ipvs import format_ipvs, parse_ipvs
+from tortie.codec.ipvs import parse_ipvs
 from tortie.codec.nft_chain import parse_foreign_chains
 from tortie.codec.node import parse_links, parse_neighbours, parse_nexthops, parse_policy_rules, parse_routes
 from tortie.codec.snapshot import parse_snapshot
@@ -67,7 +67,7 @@ READERS: dict[str, tuple[Callable[[str], object], str]] = {
     ),
     "sysctls": (parse_sysctls, "net.ipv4.ip_forward = 1\n/proc/sys/net/ipv4/conf/e0.1/rp_filter:2\nnet/a = 5\n"),
     "conntrack": (parse_conntrack, "\n".join(line for line, _ in test_conntrack.LINES.values())),
-    "ipvs": (lambda text: format_ipvs(parse_ipvs(text)), test_ipvs.SAVED),
+    "ipvs": (parse_ipvs, test_ipvs.SAVED),
     "nft chains": (parse_foreign_chains, test_nft_chain.LISTED),
     "kernel log": (read_trace, KERNEL_LOG),
     "xtables-monitor": (read_trace, test_tracelog.MONITOR),

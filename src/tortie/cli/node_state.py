@@ -122,7 +122,7 @@ def features_of_rules(rulesets: Iterable[Ruleset]) -> Features | None:
                 case Masquerade(random_fully=fully):
                     return Features(masquerade_random_fully=fully)
                 case Snat(random_fully=fully) if not fully:
-                    return Features(snat_random_fully=False, masquerade_random_fully=False, restore_takes_lock=False)
+                    return Features(snat_random_fully=False, masquerade_random_fully=False)
                 case _:
                     pass
     return None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from tortie.net.address import IPFamily, Prefix, format_address, parse_ipv4, parse_ipv6
 from tortie.net.error import InvalidInput
-from tortie.net.protocol import DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, parse_protocol, protocol_name
+from tortie.net.protocol import ICMP, ICMPV6, TCP, parse_protocol, protocol_name
 from tortie.netfilter.ipset import IfacePart, MacPart, MarkPart, NamePart, Part, PortPart
 
 ElementReader = Callable[[str], list[tuple[Part, ...]]]
@@ -48,7 +48,6 @@ ICMPV6_NAMES: dict[int, str] = {
 }  # fmt: skip
 _ICMP_CODES = {name: code for code, name in ICMP_NAMES.items()} | {"pong": 0, "ping": 0x0800}
 _ICMPV6_CODES = {name: code for code, name in ICMPV6_NAMES.items()}
-_NUMBERED_PORTS = frozenset({TCP, UDP, UDPLITE, SCTP, DCCP})
 
 _PORT_RANGE = re.compile(r"(?:(.*):)?([0-9]+)-([0-9]+)")
 _ICMP_NUMBERS = re.compile(r"([0-9]{1,3})/([0-9]{1,3})")

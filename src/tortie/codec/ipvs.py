@@ -1,4 +1,4 @@
-"""The text of `ipvsadm -Sn` (`ipvsadm-save -n`), to and from virtual services.
+"""The text of `ipvsadm -Sn` (`ipvsadm-save -n`), to virtual services.
 
 One line a service (`-A -t 10.96.0.1:443 -s rr -p 10800`) followed by one a real server (`-a -t 10.96.0.1:443 -r
 10.0.0.7:6443 -m -w 1`). Names in place of numbers (without `-n`) cannot be read, as only the node can resolve them.
@@ -7,10 +7,9 @@ Sources: ipvsadm(8); print_service_entry in ipvsadm.c, which wrote `pe` and `ops
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-from tortie.net.address import Address, IPFamily, format_address, mask_length, parse_address, prefix_mask
+from tortie.net.address import Address, IPFamily, mask_length, parse_address
 from tortie.net.error import InvalidInput
 from tortie.net.protocol import SCTP, TCP, UDP
 from tortie.netfilter.ipvs import Forwarding, RealServer, VirtualService
@@ -19,7 +18,6 @@ _REMEDY = "give what `ipvsadm -Sn` prints"
 _PROTOCOLS = {
     "-t": TCP, "--tcp-service": TCP, "-u": UDP, "--udp-service": UDP, "--sctp-service": SCTP,
 }  # fmt: skip
-_PROTOCOL_WORDS = {TCP: "-t", UDP: "-u", SCTP: "--sctp-service"}
 _FORWARDING = {
     "-m": Forwarding.MASQUERADING, "--masquerading": Forwarding.MASQUERADING,
     "-g": Forwarding.GATEWAYING, "--gatewaying": Forwarding.GATEWAYING,
@@ -41,22 +39,6 @@ def parse_ipvs(text: str, *, source: str | None = None) -> tuple[VirtualService,
         except InvalidInput as error:
             raise error.at(source=source, line=number) from None
     return tuple(services.values())
-
-
-def format_ipvs(services: Iterable[VirtualService]) -> str:
-    """The services as `ipvsadm -Sn` prints them; `ipvsadm -R` reads it."""
-    lines = []
-    for service in services:
-        key = _service_words(service)
-        lines.append(" ".join(["-A", *key, *_option_words(service)]))
-        for server in service.servers:
-            where = _endpoint(server.address.family, server.address.value, server.port)
-            words = ["-a", *key, "-r", where, server.forwarding.value, "-w", str(server.weight), *server.tunnel]
-            lines.append(" ".join(words))
-    return "".join(line + "\n" for line in lines)
-
-
-# --- reading -----------------------------------------------------------------------------------------------------
 
 
 class _Words:
@@ -203,35 +185,3 @@ def _parse_mask(text: str, family: IPFamily) -> int:
     if length is None:
         raise InvalidInput(f"not a mask of client addresses: {text!r}")
     return length
-
-
-# --- writing -----------------------------------------------------------------------------------------------------
-
-
-def _endpoint(family: IPFamily, address: int, port: int) -> str:
-    text = format_address(family, address)
-    return f"{text}:{port}" if family is IPFamily.V4 else f"[{text}]:{port}"
-
-
-def _service_words(service: VirtualService) -> list[str]:
-    if service.mark is not None:
-        return ["-f", str(service.mark), *(["-6"] if service.family is IPFamily.V6 else [])]
-    assert service.proto is not None and service.address is not None
-    return [_PROTOCOL_WORDS[service.proto], _endpoint(service.family, service.address, service.port or 0)]
-
-
-def _option_words(service: VirtualService) -> list[str]:
-    words = ["-s", service.scheduler]
-    if service.persistence_s is not None:
-        words += ["-p", str(service.persistence_s)]
-    length = service.persistence_length
-    if length is not None and length != service.family.bits:
-        v4 = service.family is IPFamily.V4
-        words += ["-M", format_address(IPFamily.V4, prefix_mask(IPFamily.V4, length)) if v4 else str(length)]
-    if service.engine is not None:
-        words += ["--pe", service.engine]
-    if service.one_packet:
-        words.append("-o")
-    if service.scheduler_flags is not None:
-        words += ["-b", service.scheduler_flags]
-    return words

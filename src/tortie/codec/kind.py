@@ -300,10 +300,6 @@ def read_net(text: str, family: IPFamily) -> AddressMask:
     return net
 
 
-NET = Kind(read_net, lambda value, _: str(value))
-"""`-s` and `-d`: the mask is printed always, as addresses when it has holes."""
-
-
 def _write_host_mask(value: AddressMask, family: IPFamily) -> str:
     length = mask_length(family, value.mask)
     address = format_address(family, value.value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from tortie.net.error import InvalidInput
-from tortie.netfilter.hook import BUILTIN_CHAINS, TableName
+from tortie.netfilter.hook import BUILTIN_CHAINS
 from tortie.netfilter.snapshot import ForeignChain
 
 _TABLE = re.compile(r"table (\S+) (.+) \{.*")
@@ -19,7 +19,6 @@ _PRIORITY = re.compile(r"(?:(-?\d+)|(\w+))(?: ([+-]) (\d+))?")
 _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100, "out": 100}
 _BRIDGE_PRIORITIES = {"dstnat": -300, "filter": -200, "out": 100, "srcnat": 300}
 _OWN = {(table.value, hook.value) for table, hooks in BUILTIN_CHAINS.items() for hook in hooks}
-_TABLES = {table.value for table in TableName}
 
 
 def parse_foreign_chains(text: str, *, source: str | None = None) -> tuple[ForeignChain, ...]:

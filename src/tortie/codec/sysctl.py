@@ -41,13 +41,3 @@ def sysctl_name(path: str) -> str:
     slash, dot = path.find("/"), path.find(".")
     is_path = slash >= 0 and (dot < 0 or slash < dot)
     return path.translate(_SWAPPED) if is_path else path
-
-
-def sysctl_path(name: str) -> str:
-    """The path below /proc/sys of a setting by its name."""
-    return name.translate(_SWAPPED)
-
-
-def format_sysctls(values: dict[str, str]) -> str:
-    """Settings as `sysctl -a` prints them, in the order given."""
-    return "".join(f"{name} = {value}\n" for name, value in values.items())

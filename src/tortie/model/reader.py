@@ -6,20 +6,20 @@ a JSON name that is not the camel case of the field's. Every class is compiled i
 
 What holds in general: null is the same as absent; unknown fields are refused with the nearest known name, or ignored where
 the class says `UNKNOWN_IGNORED`, and known ones dropped where it names them in `NOT_KEPT`; a class with a method `problems`
-is asked once it is built, and its first problem counts. Scalars where text is expected become text as Go's YAML reader
-makes it (ghodss/yaml, convertToJSONableObject), except in classes that say `SCALARS_EXACT`: the Kubernetes API is stricter.
-All bad data raises `FieldProblem`.
+is asked once it is built, and the first of the `FieldProblem`s that it tells counts. Scalars where text is expected become
+text as Go's YAML reader makes it (ghodss/yaml, convertToJSONableObject), except in classes that say `SCALARS_EXACT`: the
+Kubernetes API is stricter. All bad data raises `FieldProblem`.
 """
 
 from __future__ import annotations
 
 import struct
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum
 from functools import partial
-from typing import Annotated, Any, Protocol, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from tortie.model.problem import FieldProblem, field_problem, nearest
 from tortie.net.error import InvalidInput
@@ -40,13 +40,6 @@ class Named:
     """In an annotation: the field's name in JSON."""
 
     name: str
-
-
-class Checked(Protocol):
-    """A value that knows what is wrong with it beyond the types of its fields."""
-
-    def problems(self) -> Iterator[FieldProblem]:
-        """What is wrong, most important first."""
 
 
 def read_value(cls: type[T], data: object) -> T:

@@ -20,7 +20,7 @@ from tortie.model.kubernetes_conversion import NAMESPACE_LABEL_PREFIX, SERVICE_A
 from tortie.model.network_set import GlobalNetworkSet, NetworkSet
 from tortie.model.node import Node
 from tortie.model.policy import GlobalNetworkPolicy, NetworkPolicy, Policy, PolicyType, stored_name
-from tortie.model.pool import IPIPMode, IPPool, VXLANMode
+from tortie.model.pool import IPPool, VXLANMode
 from tortie.model.profile import Profile
 from tortie.model.read import Resources
 from tortie.model.resource import Resource
@@ -35,7 +35,6 @@ ValueT = TypeVar("ValueT", bound=v1.Value)
 
 NODE_ATTRIBUTE = "node"
 """What a block's attributes call the node that uses an address."""
-_IPIP_MODES = {IPIPMode.ALWAYS: "always", IPIPMode.CROSS_SUBNET: "cross-subnet", IPIPMode.NEVER: ""}
 _VXLAN_MODES = {VXLANMode.ALWAYS: "always", VXLANMode.NEVER: ""}
 _LONGEST_PROFILE = 128
 """Bytes of a profile's name with which Felix 3.7 still takes a host endpoint (spec: model 6.1)."""
@@ -227,7 +226,6 @@ def pool_to_v1(pool: IPPool) -> v1.Pool:
     spec = pool.spec
     return v1.Pool(
         cidr=spec.cidr,
-        ipip_mode=_IPIP_MODES[spec.ipip_mode],
         vxlan_mode=_VXLAN_MODES[spec.vxlan_mode],
         masquerade=spec.nat_outgoing,
         ipam=not spec.disabled,
@@ -241,7 +239,6 @@ def node_to_v1(node: Node) -> v1.Host:
     return v1.Host(
         name=node.metadata.name,
         address=None if own is None else Address(own.family, own.address),
-        ipip_address=None if bgp is None else bgp.ipv4_ipip_tunnel_addr,
         vxlan_address=node.spec.ipv4_vxlan_tunnel_addr,
     )
 

@@ -155,27 +155,20 @@ class NetworkSet:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A pool: `ipip_mode` is always, cross-subnet or empty, `vxlan_mode` always or empty; `ipam` if it gives addresses."""
+    """A pool: `vxlan_mode` is always or empty; `ipam` if it gives addresses. IPIP is BIRD's work."""
 
     cidr: Prefix
-    ipip_mode: str = ""
     vxlan_mode: str = ""
     masquerade: bool = False
     ipam: bool = True
 
-    @property
-    def ipip_interface(self) -> str:
-        """The tunnel's device, or empty text."""
-        return "tunl0" if self.ipip_mode else ""
-
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A node's IPv4 address and its addresses inside the tunnels, as far as they are known."""
+    """A node's IPv4 address and its address inside VXLAN, as far as they are known."""
 
     name: str
     address: Address | None = None
-    ipip_address: Address | None = None
     vxlan_address: Address | None = None
 
 

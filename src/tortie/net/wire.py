@@ -34,7 +34,6 @@ DESTINATION_OPTIONS = 60
 EXTENSION_HEADERS: frozenset[int] = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, AH, DESTINATION_OPTIONS})
 """IPv6 headers that are skipped on the way to the protocol (spec: netfilter 7.1)."""
 
-_PORTS = struct.Struct("!HH")
 _IPV4 = struct.Struct("!BBHHHBBHII")
 _IPV6 = struct.Struct("!IHBBQQQQ")
 _TCP = struct.Struct("!HHIIHHHH")

@@ -65,10 +65,3 @@ def table_priority(table: TableName, hook: Hook) -> int:
     if table is TableName.NAT:
         return NAT_DST_PRIORITY if hook in (Hook.PREROUTING, Hook.OUTPUT) else NAT_SRC_PRIORITY
     return TABLE_PRIORITY[table]
-
-
-def tables_at(hook: Hook) -> tuple[TableName, ...]:
-    """Tables with a chain at this hook, in the order they run."""
-    return tuple(
-        sorted((table for table, hooks in BUILTIN_CHAINS.items() if hook in hooks), key=lambda t: table_priority(t, hook))
-    )

@@ -16,18 +16,16 @@ from tortie.netfilter.rule import Chain, Rule
 from tortie.render.names import TRACKING_COMMENT
 from tortie.render.text import FelixRule
 
-HASH_LENGTH = 16
 _ENCODED_BYTES = 12
 """Bytes of the digest that sixteen letters of base64 show."""
 
 
 def rule_hashes(chain: str, words: Iterable[str]) -> Iterator[str]:
     """The hash of each rule of a chain, given the words of all its rules (`FelixRule.words`) in order."""
-    digest = sha224(chain.encode("utf-8", "surrogateescape")).digest()
-    start = f"-A {chain} HASH ".encode("utf-8", "surrogateescape")
+    digest = first_digest(chain)
     for text in words:
-        digest = sha224(digest + start + text.encode("utf-8", "surrogateescape")).digest()
-        yield urlsafe_b64encode(digest[:_ENCODED_BYTES]).decode()
+        digest = next_digest(digest, chain, text)
+        yield shown_hash(digest)
 
 
 def first_digest(chain: str) -> bytes:

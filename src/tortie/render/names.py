@@ -65,9 +65,6 @@ THIS_HOST_SET = "this-host"
 ALL_HOSTS_SET = "all-hosts-net"
 ALL_VXLAN_SET = "all-vxlan-net"
 
-NON_CALICO_ENDPOINT = "/cali/Pseudo/NonCali/Endpoint/"
-"""The pseudo endpoint that holds the first endpoint mark (spec: rules 2.3)."""
-
 OUR_CHAIN_PREFIXES = (
     "cali-", "califw-", "calitw-", "califh-", "calith-", "calipi-", "calipo-", "felix-",
 )  # fmt: skip

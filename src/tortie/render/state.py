@@ -24,11 +24,10 @@ _OLDEST_KERNEL = (3, 10, 0)
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What iptables and kernel can do; the first two change rule text and so the hashes of all later rules of a chain."""
+    """What iptables and kernel can do, as far as it changes rule text and so the hashes of all later rules of a chain."""
 
     snat_random_fully: bool = True
     masquerade_random_fully: bool = True
-    restore_takes_lock: bool = True
 
 
 def detect_features(iptables_version: str, proc_version: str) -> Features:
@@ -41,7 +40,6 @@ def detect_features(iptables_version: str, proc_version: str) -> Features:
     return Features(
         snat_random_fully=kernel_new_enough and iptables >= (1, 6, 0),
         masquerade_random_fully=kernel_new_enough and iptables >= (1, 6, 2),
-        restore_takes_lock=iptables >= (1, 6, 2),
     )
 
 

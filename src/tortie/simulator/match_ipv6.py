@@ -35,7 +35,6 @@ from tortie.simulator.skb import Skb
 
 _NO_NEXT_HEADER = 59
 _BYTES_SHOWN = 8
-_EVERY_NUMBER = IntRange(0, 0xFFFFFFFF)
 HeaderTest = Callable[[bytes], Answer]
 
 

@@ -93,10 +93,6 @@ KEYED_BY_PORTS: frozenset[int] = frozenset({TCP, UDP, UDPLITE, SCTP})
 ICMP_ERRORS: frozenset[int] = frozenset({3, 4, 5, 11, 12})
 ICMPV6_ERRORS: frozenset[int] = frozenset({1, 2, 3, 4})
 ICMP_REDIRECT = 5
-ICMP_QUOTING: frozenset[int] = ICMP_ERRORS | {ICMP_REDIRECT}
-"""ICMP messages that quote a packet; no ICMP error is ever sent about one."""
-ICMPV6_INFORMATIONAL: frozenset[int] = frozenset(range(128, 256)) - {137}
-"""ICMPv6 messages that errors may be sent about: all but errors and redirects (RFC 4443 section 2.4)."""
 
 ICMP_INVERSE: dict[int, int] = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}
 """Query and reply types of ICMP that conntrack pairs."""

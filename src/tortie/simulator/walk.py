@@ -19,7 +19,7 @@ from tortie.simulator.answer import DoubtKind
 from tortie.simulator.bridge import bridge_of, receive_frame
 from tortie.simulator.choice import Chooser, explore
 from tortie.simulator.hooks import FamilyNode, compile_family
-from tortie.simulator.ipset import SetIndex
+from tortie.simulator.ipset import index_sets
 from tortie.simulator.nat import Manipulation, PickPort
 from tortie.simulator.path import Arrived, enter, send, send_reply
 from tortie.simulator.reply import Reply
@@ -62,9 +62,7 @@ class Node:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._families: dict[IPFamily, FamilyNode] = {}
-        self._sets = (
-            {name: SetIndex(entry) for name, entry in snapshot.ip_sets.items()} if snapshot.ip_sets is not None else None
-        )
+        self._sets = index_sets(snapshot.ip_sets)
 
     @classmethod
     def from_snapshot(cls, snapshot: Snapshot) -> Node:

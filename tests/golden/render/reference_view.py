@@ -102,7 +102,7 @@ STATE = NodeState(
         NodeInterface(name, frozenset(parse_address(address) for address in addresses))
         for name, addresses in _ADDRESSES.items()
     ),
-    Features(snat_random_fully=False, masquerade_random_fully=False, restore_takes_lock=False),
+    Features(snat_random_fully=False, masquerade_random_fully=False),
     ipvs=True,
 )
 """iptables 1.4.21 printed the rules, so nothing is translated fully at random."""

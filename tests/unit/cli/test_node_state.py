@@ -61,7 +61,7 @@ def test_without_rules_of_ours_features_are_taken_for_granted_and_said() -> None
     [
         ("MASQUERADE --random-fully", Features()),
         ("MASQUERADE", Features(masquerade_random_fully=False)),
-        ("SNAT --to-source 1.2.3.4", Features(False, False, False)),
+        ("SNAT --to-source 1.2.3.4", Features(False, False)),
         ("ACCEPT", None),
     ],
     ids=["all", "no masquerade", "no SNAT", "nothing seen"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tortie.codec.ipvs import format_ipvs, parse_ipvs
+from tortie.codec.ipvs import parse_ipvs
 from tortie.net.address import IPFamily, parse_address
 from tortie.net.error import InvalidInput
 from tortie.netfilter.ipvs import Forwarding, RealServer, VirtualService
@@ -25,8 +25,11 @@ SAVED = """\
 """
 
 
-def test_saved_text_is_printed_as_it_was_read() -> None:
-    assert format_ipvs(parse_ipvs(SAVED)) == SAVED
+def test_saved_text_holds_services_each_with_its_servers() -> None:
+    servers = [[(str(server.address), server.port) for server in service.servers] for service in parse_ipvs(SAVED)]
+    assert servers == [
+        [("192.168.1.2", 6443), ("192.168.1.3", 6443)], [("fd00:5::2", 53)], [], [("10.0.0.1", 0)], [],
+    ]  # fmt: skip
 
 
 SERVER = RealServer(A("10.0.0.1"), 80, Forwarding.MASQUERADING)
@@ -37,12 +40,19 @@ SERVICES = {
     "ipv6": ("-A -t [fd00::9]:80 -s rr", VirtualService(V6, "rr", proto=6, address=A("fd00::9").value, port=80)),
     "mark": ("-A -f 5 -s rr", VirtualService(V4, "rr", mark=5)),
     "mark with the highest bit": ("-A -f -2147483648 -s rr", VirtualService(V4, "rr", mark=0x80000000)),
+    "sctp": (
+        "-A --sctp-service 10.0.0.9:7 -s sh", VirtualService(V4, "sh", proto=132, address=A("10.0.0.9").value, port=7),
+    ),
     "ipv6 mark": ("-A -f 5 -6 -s rr", VirtualService(V6, "rr", mark=5)),
     "no scheduler": ("-A -f 5", VirtualService(V4, "wlc", mark=5)),
     "persistence of the usual time": ("-A -f 5 -s rr -p", VirtualService(V4, "rr", mark=5, persistence_s=360)),
     "persistence for a net": (
         "-A -f 5 -s rr -p 60 -M 255.255.0.0",
         VirtualService(V4, "rr", mark=5, persistence_s=60, persistence_length=16),
+    ),
+    "persistence for an IPv6 net": (
+        "-A -f 5 -6 -s rr -p 60 -M 64",
+        VirtualService(V6, "rr", mark=5, persistence_s=60, persistence_length=64),
     ),
     "old words": ("-A -f 5 -s rr pe sip ops", VirtualService(V4, "rr", mark=5, engine="sip", one_packet=True)),
     "long words": (
@@ -54,6 +64,18 @@ SERVICES = {
     "server": ("-A -f 5 -s rr\n-a -f 5 -r 10.0.0.1:80 -m -w 1", VirtualService(V4, "rr", mark=5, servers=(SERVER,))),
     "server with thresholds": (
         "-A -f 5 -s rr\n-a -f 5 -r 10.0.0.1:80 -m -w 1 -x 100 -y 50", VirtualService(V4, "rr", mark=5, servers=(SERVER,)),
+    ),
+    "server behind a tunnel": (
+        "-A -f 5 -s rr\n-a -f 5 -r 10.0.0.1:80 -i -w 2 --tun-type gue --tun-port 6080 --tun-nocsum",
+        VirtualService(
+            V4, "rr", mark=5,
+            servers=(
+                RealServer(
+                    A("10.0.0.1"), 80, Forwarding.TUNNELLING, 2,
+                    ("--tun-type", "gue", "--tun-port", "6080", "--tun-nocsum"),
+                ),
+            ),
+        ),
     ),
     "server without words": (
         "-A -f 5 -s rr\n-a -f 5 -r 10.0.0.1",

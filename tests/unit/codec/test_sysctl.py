@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tortie.codec.sysctl import format_sysctls, parse_sysctls, sysctl_name, sysctl_path
+from tortie.codec.sysctl import parse_sysctls
 from tortie.net.error import InvalidInput
 
 LINES = {
@@ -42,13 +42,3 @@ def test_refused_with_its_line(line: str) -> None:
     with pytest.raises(InvalidInput, match="name = value") as caught:
         parse_sysctls(f"net.a = 1\n{line}\n", source="sysctl")
     assert (caught.value.source, caught.value.line) == ("sysctl", 2)
-
-
-@pytest.mark.parametrize("path", ["net/ipv4/ip_forward", "net/ipv4/conf/e0.100/rp_filter", "net/ipv4/conf/a.b.c/x"])
-def test_a_name_leads_back_to_its_file(path: str) -> None:
-    assert sysctl_path(sysctl_name(f"/proc/sys/{path}")) == path
-
-
-def test_settings_are_written_as_they_are_read() -> None:
-    values = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.e0/100.rp_filter": "2"}
-    assert parse_sysctls(format_sysctls(values)) == values

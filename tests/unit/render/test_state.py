@@ -9,7 +9,7 @@ from tortie.render.config import RenderConfig
 from tortie.render.state import Features, NodeState, detect_features, render_context
 
 KERNEL = "Linux version 4.19.0-5-amd64 (debian-kernel@lists.debian.org)"
-ALL, NONE = Features(True, True, True), Features(False, False, False)
+ALL, NONE = Features(True, True), Features(False, False)
 
 
 @pytest.mark.parametrize(
@@ -17,13 +17,13 @@ ALL, NONE = Features(True, True, True), Features(False, False, False)
     [
         ("iptables v1.8.2 (nf_tables)", KERNEL, ALL),
         ("iptables v1.6.2", KERNEL, ALL),
-        ("iptables v1.6.1", KERNEL, Features(True, False, False)),
-        ("iptables v1.6.0", KERNEL, Features(True, False, False)),
+        ("iptables v1.6.1", KERNEL, Features(True, False)),
+        ("iptables v1.6.0", KERNEL, Features(True, False)),
         ("iptables v1.4.21", KERNEL, NONE),
-        ("iptables v1.8.2", "Linux version 3.13.11", Features(False, False, True)),
+        ("iptables v1.8.2", "Linux version 3.13.11", NONE),
         ("iptables v1.8.2", "Linux version 3.14.0", ALL),
         ("garbage", KERNEL, NONE),
-        ("iptables v1.8.2", "garbage", Features(False, False, True)),
+        ("iptables v1.8.2", "garbage", NONE),
         ("iptables v1.8", KERNEL, NONE),
     ],
 )
