@@ -6,7 +6,7 @@ to keep. For deleting, only what an object is called counts, whatever else is wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -38,7 +38,7 @@ class Named:
     revision: str = ""
 
 
-def read_file_resources(paths: Iterable[str], namespace: str) -> list[Resource]:
+def read_file_resources(paths: Sequence[str], namespace: str) -> list[Resource]:
     """The resources in files and directories; raises `InvalidInput` at the first that is not valid."""
 
     def read(data: Any) -> Resource:
@@ -47,10 +47,10 @@ def read_file_resources(paths: Iterable[str], namespace: str) -> list[Resource]:
         assert not isinstance(resource, PassedOver)
         return resource
 
-    return _once([(key_of(resource), place, resource) for place, resource in _read(paths, read)])
+    return _once([(key_of(resource), place, resource) for place, resource in _read(paths, read)], paths)
 
 
-def read_file_names(paths: Iterable[str], namespace: str) -> list[Named]:
+def read_file_names(paths: Sequence[str], namespace: str) -> list[Named]:
     """What resources in files and directories are called; raises `InvalidInput` at the first that does not say."""
 
     def read(data: Any) -> Named:
@@ -69,7 +69,7 @@ def read_file_names(paths: Iterable[str], namespace: str) -> list[Named]:
         inside = (own or namespace) if is_namespaced(KINDS[data["kind"]]) else ""
         return Named(Key(data["kind"], inside, name), revision)
 
-    return _once([(named.key, place, named) for place, named in _read(paths, read)])
+    return _once([(named.key, place, named) for place, named in _read(paths, read)], paths)
 
 
 def _refuse_foreign(data: Any) -> None:
@@ -99,7 +99,7 @@ def _documents(source: str, text: str) -> Iterator[Document]:
         raise error.at(source=source) from None
 
 
-def _once(found: list[tuple[Key, str, T]]) -> list[T]:
+def _once(found: list[tuple[Key, str, T]], paths: Sequence[str]) -> list[T]:
     """Each resource once; raises `InvalidInput` for one that is there twice: which of them is meant?"""
     places: dict[Key, str] = {}
     for key, place, _ in found:
@@ -107,5 +107,6 @@ def _once(found: list[tuple[Key, str, T]]) -> list[T]:
             raise InvalidInput(f"{place}: {key}: already defined at {places[key]}", remedy="leave one of them out")
         places[key] = place
     if not found:
-        raise InvalidInput("No resources specified in file")
+        names = ("stdin" if path == "-" else path for path in paths)
+        raise InvalidInput("No resources specified in file", source=", ".join(names))
     return [value for _, _, value in found]
