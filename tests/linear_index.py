@@ -21,6 +21,9 @@ class LinearIndex:
         self._parents: dict[str, Mapping[str, str]] = {}
         self._told: set[tuple[str, str]] = set()
 
+    def __contains__(self, item: str) -> bool:
+        return item in self._items
+
     def selected_by(self, item: str) -> Iterator[str]:
         return (key for key, selected in self._told if selected == item)
 

@@ -6,6 +6,8 @@ called sql), far in a on another node, accounted in a with the service account r
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.reference_builder import flow, resource, workload
 from tortie.reference.flow import Flow
 
@@ -28,6 +30,9 @@ ACCOUNTED_TO_DB = flow("tcp 10.65.0.6:1000 > 10.65.0.3:80", "cali6", "cali2")
 V6 = flow("tcp [fd00::1]:1 > [fd00:65::2]:80", "eth0", "cali1")
 PING = flow("icmp 10.0.0.1 > 10.65.0.2 8/0", "eth0", "cali1")
 PING6 = flow("icmpv6 fd00::1 > fd00:65::2 128/0", "eth0", "cali1")
+STRANGE = replace(PING, protocol=58)
+STRANGE6 = replace(PING6, protocol=1)
+"""The other family's ICMP."""
 
 CONDITIONS: tuple[tuple[str, Flow, bool], ...] = (
     ("protocol: TCP", WEB_TO_DB, True),
@@ -39,6 +44,9 @@ CONDITIONS: tuple[tuple[str, Flow, bool], ...] = (
     ("ipVersion: 4", V6, False),
     ("protocol: ICMP", PING, True),
     ("protocol: ICMP", PING6, False),
+    ("protocol: ICMP", STRANGE6, False),
+    ("protocol: ICMPv6", PING6, True),
+    ("protocol: ICMPv6", STRANGE, False),
     ("protocol: 58", PING6, True),
     ("protocol: ICMP, icmp: {type: 8}", PING, True),
     ("protocol: ICMP, icmp: {type: 8, code: 1}", PING, False),

@@ -253,7 +253,7 @@ _CALICO = "projectcalico.org/"
 """In front of the annotations in which Calico keeps what it knows of a node."""
 
 
-def node_to_calico(node: k8s.Node, *, use_pod_cidr: bool = False) -> Node:
+def node_to_calico(node: k8s.Node, *, use_pod_cidr: bool) -> Node:
     """A node with what Calico keeps in its annotations (spec: model 5.8); `use_pod_cidr` is for host-local addresses.
 
     Raises `FieldProblem` for an annotation that cannot be read.

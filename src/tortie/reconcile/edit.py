@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias, TypeVar
 
 from tortie.codec.rule import format_rule
 from tortie.net.address import IPFamily
@@ -30,6 +31,10 @@ from tortie.reconcile.step import (
     MakeChain,
     ReplaceRule,
 )
+
+T = TypeVar("T")
+_Pairs: TypeAlias = list[tuple[int, int]]
+"""Places (from 0) of rules that stay, old and new, both ascending."""
 
 
 def edit_table(old: Table, new: Table, ownership: Ownership, family: IPFamily) -> tuple[Edit, ...]:
@@ -87,32 +92,32 @@ def edit_rules(chain: str, old: Sequence[Rule], new: Sequence[Rule], family: IPF
             yield ReplaceRule(chain, old_start + offset + 1, new[new_start + offset])
 
 
-def _kept(old: Sequence[Rule], new: Sequence[Rule], family: IPFamily) -> list[tuple[int, int]]:
-    """Places (from 0) of rules that stay, old and new, both ascending.
+def _kept(old: Sequence[Rule], new: Sequence[Rule], family: IPFamily) -> _Pairs:
+    """What stays of a chain.
 
     Equal beginnings and ends stay; between them the longest ascending run of rules that each side has once. Rules of ours
     carry the hash of all rules before them, so hardly any comes twice.
     """
     if not old or not new:
-        return []
+        return []  # before any rule is printed
+
+    def texts(rules: Sequence[Rule]) -> list[str]:
+        return [format_rule(rule, family) for rule in rules]
+
+    def kept_texts(one: Sequence[Rule], other: Sequence[Rule]) -> _Pairs:
+        return _between_ends(texts(one), texts(other), _longest_run)
+
+    return _between_ends(old, new, kept_texts)
+
+
+def _between_ends(old: Sequence[T], new: Sequence[T], between: Callable[[Sequence[T], Sequence[T]], _Pairs]) -> _Pairs:
+    """Places of equal beginnings and ends, and of what `between` finds to stay between them."""
     head = common_length(old, new)
     tail = common_length(old[head:][::-1], new[head:][::-1])
-    a = [format_rule(rule, family) for rule in old[head : len(old) - tail]]
-    b = [format_rule(rule, family) for rule in new[head : len(new) - tail]]
     kept = [(place, place) for place in range(head)]
-    kept += [(head + one, head + other) for one, other in _kept_texts(a, b)]
-    kept += [(len(old) - left, len(new) - left) for left in range(tail, 0, -1)]
-    return kept
-
-
-def _kept_texts(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    """The same of rules as they are printed."""
-    head = common_length(a, b)
-    tail = common_length(a[head:][::-1], b[head:][::-1])
-    middle = _longest_run(a[head : len(a) - tail], b[head : len(b) - tail])
-    kept = [(place, place) for place in range(head)]
+    middle = between(old[head : len(old) - tail], new[head : len(new) - tail])
     kept += [(head + one, head + other) for one, other in middle]
-    kept += [(len(a) - left, len(b) - left) for left in range(tail, 0, -1)]
+    kept += [(len(old) - left, len(new) - left) for left in range(tail, 0, -1)]
     return kept
 
 
@@ -126,7 +131,7 @@ def common_length(one: Sequence[object], other: Sequence[object]) -> int:
     return length
 
 
-def _longest_run(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
+def _longest_run(old: Sequence[str], new: Sequence[str]) -> _Pairs:
     """The longest run of pairs of places that ascends in both, of texts that each side has exactly once."""
     counts, other = Counter(old), Counter(new)
     places = {text: place for place, text in enumerate(old) if counts[text] == 1}

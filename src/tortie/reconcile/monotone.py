@@ -39,7 +39,7 @@ from tortie.reconcile.difference import changes_nothing, is_opaque, may_name, re
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What is known of a packet's mark: `value` in the bits `known`, nothing of the others."""
+    """What is known of a packet's mark: `value` in the bits `known`, nothing of the others, which are 0 in `value`."""
 
     value: int = 0
     known: int = 0
@@ -419,7 +419,7 @@ def _plain(test: SetMatch) -> bool:
 
 def _unlike(one: Mark, other: Mark) -> int:
     """Bits that two marks of one packet do not surely have in common."""
-    return (one.known ^ other.known) | ((one.value ^ other.value) & one.known & other.known)
+    return (one.known ^ other.known) | (one.value ^ other.value)
 
 
 def _assume_all(mark: Mark, tests: tuple[MarkMatch, ...]) -> Mark | None:

@@ -25,6 +25,7 @@ from tortie.model.closing import (
 )
 from tortie.model.read import Resources, parse_resources
 from tortie.model.resource_conversion import resources_to_v1
+from tortie.model.scalar import PortRange
 from tortie.net.error import InvalidInput
 from tortie.selector.canonical import format_selector
 from tortie.selector.tree import All, Has
@@ -182,6 +183,7 @@ def test_of_two_pools_the_first_is_used() -> None:
 # --- closing -----------------------------------------------------------------------------------------------------
 
 SOME, OTHER = v1.RuleSide(selector=Has("a")), v1.RuleSide(not_selector=Has("a"))
+HTTP = (PortRange(80, 80),)
 NAMED = v1.RuleSide(ports=(), named_ports=(v1.NamedPort(All(), "tcp", "http"),))
 RULES: dict[str, tuple[v1.Rule, v1.Rule | None]] = {
     "permit": (v1.Rule("allow", source=SOME), v1.Rule("allow", source=SOME)),
@@ -189,10 +191,21 @@ RULES: dict[str, tuple[v1.Rule, v1.Rule | None]] = {
     "denial": (v1.Rule("deny", source=SOME), v1.Rule("deny")),
     "denial by negation": (v1.Rule("deny", source=OTHER), v1.Rule("deny", source=OTHER)),
     "denial of a named port": (v1.Rule("deny", protocol="tcp", destination=NAMED), v1.Rule("deny", protocol="tcp")),
+    "denial of a port and a named one": (
+        v1.Rule("deny", protocol="tcp", destination=replace(NAMED, ports=HTTP)), v1.Rule("deny", protocol="tcp"),
+    ),
+    "denial of a port": (
+        v1.Rule("deny", protocol="tcp", source=SOME, destination=v1.RuleSide(ports=HTTP)),
+        v1.Rule("deny", protocol="tcp", destination=v1.RuleSide(ports=HTTP)),
+    ),
+    "permit by a named port": (v1.Rule("allow", destination=NAMED), v1.Rule("allow", destination=NAMED)),
+    "permit by a negated named port": (
+        v1.Rule("allow", destination=v1.RuleSide(not_named_ports=NAMED.named_ports)), None,
+    ),
     "pass": (v1.Rule("next-tier", source=SOME), v1.Rule("deny")),
     "log": (v1.Rule("log", source=SOME), v1.Rule("log", source=SOME)),
     "without a set": (v1.Rule("next-tier", protocol="tcp"), v1.Rule("next-tier", protocol="tcp")),
-}
+}  # fmt: skip
 
 
 def cluster(*policies: v1.Policy, **more: object) -> v1.Cluster:

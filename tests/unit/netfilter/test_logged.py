@@ -8,7 +8,7 @@ import pytest
 
 from tortie.net.address import IPFamily, parse_address
 from tortie.net.packet import Packet
-from tortie.net.protocol import ICMP, TCP, UDP
+from tortie.net.protocol import GRE, ICMP, TCP, UDP
 from tortie.net.wire import format_packet
 from tortie.netfilter.logged import LoggedPacket, logged_to_packet
 
@@ -34,6 +34,7 @@ NOT_ENOUGH = {
     "no protocol": replace(LOGGED, proto=None),
     "no length": replace(LOGGED, length=None),
     "no ports": replace(LOGGED, sport=None),
+    "no destination port": replace(LOGGED, dport=None),
     "no ICMP type": LoggedPacket(V4, A, B, length=28, proto=ICMP),
     "an extension header for a protocol": LoggedPacket(V6, 1, 2, length=60, proto=60),
 }
@@ -50,11 +51,20 @@ def test_a_later_fragment_needs_no_header() -> None:
     assert (packet.is_later_fragment, packet.transport) == (True, bytes(16))
 
 
-def test_a_fragment_of_ipv6_gets_its_header_back() -> None:
-    logged = LoggedPacket(V6, 1, 2, length=64, proto=UDP, sport=1, dport=2, more_fragments=True, identification=5)
+def test_a_packet_of_a_protocol_without_ports_is_its_header_and_zeros() -> None:
+    packet = logged_to_packet(LoggedPacket(V4, A, B, length=36, proto=GRE))
+    assert packet is not None
+    assert (packet.transport, packet.length) == (bytes(16), 36)
+
+
+@pytest.mark.parametrize("identification", [5, None])
+def test_a_fragment_of_ipv6_gets_its_header_back(identification: int | None) -> None:
+    logged = LoggedPacket(
+        V6, 1, 2, length=64, proto=UDP, sport=1, dport=2, more_fragments=True, identification=identification
+    )
     packet = logged_to_packet(logged)
     assert packet is not None
-    assert packet.extensions[0][0] == 44
+    assert packet.extensions == ((44, bytes([UDP, 0, 0, 1]) + (identification or 0).to_bytes(4, "big")),)
     assert packet.length == 64
 
 

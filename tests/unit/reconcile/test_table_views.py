@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from tests.table_text import table
 from tortie.netfilter.hook import TableName
 from tortie.netfilter.rule import Table
@@ -31,6 +33,14 @@ def test_only_the_last_two_versions_are_known() -> None:
     assert known.of(versions[2]) is views[2]
     assert known.of(versions[1]) is views[1]
     assert known.of(versions[0]) is not views[0]
+
+
+def test_what_was_proven_about_older_versions_is_let_go() -> None:
+    known = KnownViews()
+    first = weakref.ref(known.of(tables()))
+    for _ in range(3):
+        known.of(tables())
+    assert first() is None
 
 
 def test_proofs_about_a_table_that_stays_are_kept_when_another_changes() -> None:

@@ -91,6 +91,14 @@ def test_an_object_that_is_not_there_can_be_removed(told: Told) -> None:
     assert told.take() == []
 
 
+def test_an_object_is_there_from_when_it_comes_until_it_goes(told: Told) -> None:
+    assert "x" not in told.index
+    told.label("x")
+    assert "x" in told.index
+    told.index.remove_item("x")
+    assert "x" not in told.index
+
+
 def test_a_key_is_there_once(told: Told) -> None:
     told.select("s", "has(a)")
     with pytest.raises(ValueError, match="there already"):

@@ -66,7 +66,7 @@ def test_a_misaligned_mss_spoils_the_checksum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("checksum", "old", "new", "after"), [(0, 0, 0, 0), (0x1234, 5, 5, 0x1234), (0x1234, 0, 1, 0x1233)]
+    ("checksum", "old", "new", "after"), [(0, 0, 0, 0), (0, 0, 1, 0xFFFE), (0x1234, 5, 5, 0x1234), (0x1234, 0, 1, 0x1233)]
 )
 def test_checksums_are_corrected_by_a_word(checksum: int, old: int, new: int, after: int) -> None:
     assert replace_word(checksum, old, new) == after
