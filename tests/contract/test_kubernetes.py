@@ -387,7 +387,114 @@ class TestProtocol:
 
         in_server(script)
 
-    @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"items": []}', b"\xff", b"[" * 5000])
+    @pytest.mark.parametrize("letter", ["\u0085", "\u2028", "\u2029", "é", "😀"], ids=ascii)
+    def test_letters_that_end_lines_elsewhere_end_none_here(self, letter: str) -> None:
+        """Only a line feed ends an event; Go writes all of these as they are."""
+
+        async def script(server: ApiServer) -> None:
+            async with Hearer(source_of(server)) as heard:
+                await heard.until_in_sync()
+                await all_watching(server)
+                made = stored(net_set("a"))
+                made["metadata"] |= {"annotations": {"note": f"one{letter}two"}}
+                server.store.create(SETS, "", made)
+                await heard.until(lambda heard: len(heard.resources) == 1, "heard")
+                assert not any(isinstance(event, Lost) for event in heard.events)
+
+        in_server(script)
+
+    @pytest.mark.parametrize("tail", [b'{"type":"ADDED","obj', b'{"type":"ADDED","object":{}}'], ids=["half", "no end"])
+    def test_a_line_without_its_end_was_cut_off_and_is_no_loss(self, tail: bytes) -> None:
+        """As when a proxy ends a stream in the middle: what was cut off is asked for again."""
+        asked: list[str] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            asked.append(head.decode().split()[1])
+            metadata = {"name": "a", "resourceVersion": "7"}
+            line = json.dumps({"type": "ADDED", "object": {"metadata": metadata}}).encode() + b"\n"
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + line + tail)
+            writer.close()
+            await writer.wait_closed()
+
+        async def run() -> None:
+            async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+                port = server.sockets[0].getsockname()[1]
+                client = KubernetesClient(ClientConfig(k8s_api_endpoint=f"http://127.0.0.1:{port}"))
+                kind = next(kind for kind in WATCHED if kind.kind == "GlobalNetworkSet")
+                assert [event.version async for event in client.watch(kind, "1", 5)] == ["7"]
+                await client.close()
+
+        asyncio.run(run())
+
+    def test_a_server_that_wants_to_be_left_alone_is(self) -> None:
+        waits: list[float] = []
+
+        async def script(server: ApiServer) -> None:
+            server.refusals["pods"] = 429, "TooManyRequests"
+            server.retry_after = "3"
+
+            async def wait(seconds: float) -> None:
+                waits.append(seconds)
+                server.refusals.clear()
+
+            client = KubernetesClient(ClientConfig(k8s_api_endpoint=server.url))
+            source = KubernetesSource(client, back_off=lambda: BackOff(0.02, 0.1, lambda: 0.5), wait=wait)
+            async with Hearer(source) as heard:
+                await heard.until_in_sync()
+            assert waits == [3.0]
+
+        in_server(script)
+
+    def test_a_kind_that_is_forgotten_for_a_while_keeps_its_objects(self) -> None:
+        """A server that has just begun may not know its custom resources yet."""
+
+        async def script(server: ApiServer) -> None:
+            server.store.create(SETS, "", stored(net_set("a")))
+            async with Hearer(source_of(server)) as heard:
+                await heard.until_in_sync()
+                await all_watching(server)
+                server.unknown.add(SETS)
+                server.drop_connections()
+                await heard.until(lambda heard: heard.lost is not None, "lost")
+                assert "globalnetworksets" in str(heard.lost) and len(heard.resources) == 1
+                server.unknown.clear()
+                await heard.until(lambda heard: heard.lost is None, "regained")
+                assert len(heard.resources) == 1
+                server.unknown.add(SETS)
+                server.drop_connections()
+                await heard.until(lambda heard: not heard.resources and heard.lost is None, "believed in the end")
+
+        in_server(script)
+
+    def test_who_cannot_watch_looks(self) -> None:
+        """As behind a proxy that ends every stream at once."""
+
+        async def script(server: ApiServer) -> None:
+            async def no_watch(request: Any, target: Any, reader: Any, writer: asyncio.StreamWriter) -> None:
+                writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")
+                await writer.drain()
+
+            server._watch = no_watch  # type: ignore[method-assign]
+            async with Hearer(source_of(server)) as heard:
+                await heard.until_in_sync()
+                server.store.create(SETS, "", stored(net_set("a")))
+                await heard.until(lambda heard: len(heard.resources) == 1, "found")
+                assert not any(isinstance(event, Lost) for event in heard.events)
+
+        in_server(script)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"<html>",
+            b"[]",
+            b'{"items": []}',
+            b"\xff",
+            b"[" * 5000,
+            b'{"metadata": {"resourceVersion": "1"}, "items": {"a": 1}}',
+        ],
+    )
     def test_nonsense_for_a_list_is_a_loss_and_no_more(self, body: bytes) -> None:
         async def script(server: ApiServer) -> None:
             server.nonsense = body

@@ -69,6 +69,8 @@ class ApiServer:
         """Whether a version that is gone is refused within the stream, as servers with a watch cache do."""
         self.refusals: dict[str, tuple[int, str]] = {}
         """Plurals that are answered with a code and a reason."""
+        self.retry_after = ""
+        """What refusals say of when to ask again."""
         self.unknown: set[Kind] = set()
         """Kinds that are not defined."""
         self.nonsense: bytes | None = None
@@ -167,7 +169,8 @@ class ApiServer:
                 try:
                     await self._answer(request, reader, writer)
                 except StatusError as error:
-                    await _respond(writer, error.code, error.status)
+                    wait = [f"retry-after: {self.retry_after}"] if self.retry_after else []
+                    await _respond_raw(writer, error.code, json.dumps(error.status).encode(), *wait)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
@@ -271,7 +274,8 @@ class ApiServer:
             await _respond_head(writer, 200, "transfer-encoding: chunked")
             end = asyncio.get_running_loop().time() + timeout_s
             while (event := await _next(watch.queue, end)) is not None:
-                data = json.dumps(event).encode() + b"\n"
+                # As Go writes it: letters as they are, also those that Unicode takes for the ends of lines.
+                data = json.dumps(event, ensure_ascii=False).encode() + b"\n"
                 # Two chunks, so that no reader counts on lines and chunks being the same.
                 for part in (data[:7], data[7:]):
                     writer.write(b"%x\r\n%s\r\n" % (len(part), part))
@@ -359,8 +363,8 @@ async def _respond(writer: asyncio.StreamWriter, code: int, data: dict[str, Any]
     await _respond_raw(writer, code, json.dumps(data).encode())
 
 
-async def _respond_raw(writer: asyncio.StreamWriter, code: int, body: bytes) -> None:
-    await _respond_head(writer, code, f"content-length: {len(body)}")
+async def _respond_raw(writer: asyncio.StreamWriter, code: int, body: bytes, *lines: str) -> None:
+    await _respond_head(writer, code, f"content-length: {len(body)}", *lines)
     writer.write(body)
     await writer.drain()
 

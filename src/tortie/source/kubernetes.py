@@ -45,8 +45,13 @@ KINDS = (
 WATCH_S = (300, 600)
 """A watch lasts between these; it is drawn, so that the watches of many nodes do not begin anew together."""
 _UNKNOWN_KIND_S = 60.0
+_UNKNOWN_TRIES = 8
+"""So often in a row must a kind of which there are objects be unknown before they are taken for gone: a server that has
+just begun may not know its custom resources yet."""
 _SHORT_S = 1.0
 """A watch that ended before this, and told nothing, did not work."""
+_SHORT_TRIES = 3
+"""After so many of those in a row the kind is listed anew: who cannot watch must look."""
 
 
 @dataclass(slots=True)
@@ -55,6 +60,8 @@ class _State:
 
     listed: bool = False
     lost: str | None = None
+    unknown: int = 0
+    """How often in a row the server did not know the kind though there are objects."""
 
 
 class KubernetesSource:
@@ -118,6 +125,7 @@ class KubernetesSource:
         """Lists and watches a kind for ever."""
         back_off = self._new_back_off()
         version: str | None = None
+        short = 0
         while True:
             try:
                 if version is None:
@@ -129,15 +137,19 @@ class KubernetesSource:
                 version, worked = await self._watch(kind, version)
                 if worked or version != before:
                     back_off.reset()
-                else:
-                    await self._wait(back_off.next_s())
+                    short = 0
+                    continue
+                short += 1
+                if short % _SHORT_TRIES == 0:
+                    version = None
+                await self._wait(back_off.next_s())
             except HistoryGone:
                 version = None
                 await self._wait(back_off.next_s())
             except DatastoreFailed as failure:
                 version = None
                 self._set(kind, lost=failure.reason)
-                await self._wait(back_off.next_s())
+                await self._wait(max(back_off.next_s(), failure.retry_after_s))
 
     def _set(self, kind: ObjectKind, *, lost: str | None = None) -> None:
         state = self._states[kind]
@@ -147,13 +159,17 @@ class KubernetesSource:
     async def _list(self, kind: ObjectKind) -> str | None:
         """Brings the ledger to all that there is of a kind; the version that the list is of."""
         found = await self._client.list(kind)
+        begin, state = f"{kind.name}/", self._states[kind]
+        if found is None and state.unknown < _UNKNOWN_TRIES and any(name.startswith(begin) for name in self._places):
+            state.unknown += 1
+            raise DatastoreFailed(f"{self._client.server}: {kind.name} is not known any more, though there were objects")
+        state.unknown = 0
         places: dict[str, Place] = {}
         for index, data in enumerate(found.objects if found else ()):
             name = place_of(kind, data)
             places[name] = self._read(name, data)
             if index % 64 == 0:
                 await asyncio.sleep(0)
-        begin = f"{kind.name}/"
         for name in [name for name in self._places if name.startswith(begin) and name not in places]:
             del self._places[name]
         self._ledger.replace(places, begin=begin)

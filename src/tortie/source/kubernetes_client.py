@@ -34,6 +34,10 @@ TIMEOUT_S = 30.0
 """For a connection, and for each part of an answer that is not a watch."""
 _GRACE_S = 30.0
 """So long after its time a watch counts as dead."""
+_LONGEST_EVENT = 64 << 20
+"""No object is as large (etcd takes 1.5 MB): who sends more in one line sends no events."""
+_LONGEST_RETRY_S = 60.0
+"""A server that wants to be left alone for longer is asked all the same."""
 _GONE = 410
 _FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ConfigError, ValueError, KeyError, TypeError)
 """What a request may end in; the last three when a plug-in that should say who we are prints something else."""
@@ -122,13 +126,14 @@ class KubernetesClient:
                 raise self._failed(kind, error) from None
             if response.status_code == httpx.codes.NOT_FOUND:
                 return None
-            data = self._answer(kind, response.status_code, response.content)
+            data = self._answer(kind, response, response.content)
             metadata = data.get("metadata")
-            items = data.get("items")
+            items = data.get("items") or []  # Go writes an empty list as null.
             if type(metadata) is not dict or type(metadata.get("resourceVersion")) is not str:
                 raise DatastoreFailed(f"{self.server}: the list of {kind.name} has no resourceVersion")
-            for item in items if type(items) is list else ():
-                objects.append(_typed(kind, item))
+            if type(items) is not list:
+                raise DatastoreFailed(f"{self.server}: the list of {kind.name} has no items")
+            objects += [_typed(kind, item) for item in items]
             if not metadata.get("continue"):
                 return ObjectList(tuple(objects), metadata["resourceVersion"])
             parameters = {"limit": str(PAGE), "continue": metadata["continue"]}
@@ -150,22 +155,35 @@ class KubernetesClient:
         try:
             async with self._http.stream("GET", kind.path, params=parameters, timeout=timeout) as response:
                 if response.status_code != httpx.codes.OK:
-                    self._answer(kind, response.status_code, await response.aread())
+                    self._answer(kind, response, await response.aread())
                 begun = True
-                async for line in response.aiter_lines():
-                    if line:
-                        yield self._event(kind, line)
+                async for line in self._lines(kind, response.aiter_bytes()):
+                    yield self._event(kind, line)
         except _FAILURES as error:
             if not begun:
                 raise self._failed(kind, error) from None
 
-    def _event(self, kind: ObjectKind, line: str) -> ObjectEvent:
+    async def _lines(self, kind: ObjectKind, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The lines of a stream, which end with a line feed and nothing else: texts may hold what Unicode calls line ends.
+
+        What comes behind the last of them was cut off in the middle; the next watch tells it again.
+        """
+        rest = b""
+        async for chunk in chunks:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    yield line
+            if len(rest) > _LONGEST_EVENT:
+                raise DatastoreFailed(f"{self.server}: an event of {kind.name} of more than {_LONGEST_EVENT >> 20} MiB")
+
+    def _event(self, kind: ObjectKind, line: bytes) -> ObjectEvent:
         data = self._parsed(kind, line)
         found = data.get("object")
         if type(found) is not dict:
             raise DatastoreFailed(f"{self.server}: an event of {kind.name} without an object")
         if data.get("type") == "ERROR":
-            self._answer(kind, found.get("code"), found)
+            raise self._refusal(kind, found.get("code"), found)
         metadata = found.get("metadata")
         version = metadata.get("resourceVersion") if type(metadata) is dict else None
         if type(version) is not str or not version:
@@ -180,21 +198,28 @@ class KubernetesClient:
             case other:
                 raise DatastoreFailed(f"{self.server}: an event of {kind.name} of the unknown type {other!r}")
 
-    def _answer(self, kind: ObjectKind, code: Any, content: bytes | dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, kind: ObjectKind, response: httpx.Response, content: bytes) -> dict[str, Any]:
         """A good answer's object; raises what a bad one means."""
-        if code == httpx.codes.OK:
-            return self._parsed(kind, content) if isinstance(content, bytes) else content
+        if response.status_code == httpx.codes.OK:
+            return self._parsed(kind, content)
         try:
-            status = json.loads(content) if isinstance(content, bytes) else content
-        except ValueError:
+            status = json.loads(content)
+        except (ValueError, RecursionError):
             status = None
+        raise self._refusal(kind, response.status_code, status, _seconds(response.headers.get("retry-after", "")))
+
+    def _refusal(
+        self, kind: ObjectKind, code: Any, status: Any, retry_after_s: float = 0.0
+    ) -> DatastoreFailed | HistoryGone:
+        """What a code means, in the words of the status that came with it."""
         reason = status.get("message") if type(status) is dict else None
         message = f"{self.server}: {kind.name}: {reason or f'the answer is {code}'}"
         if code == _GONE:
-            raise HistoryGone(message)
-        raise DatastoreFailed(message, unauthorized=code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN))
+            return HistoryGone(message)
+        unauthorized = code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+        return DatastoreFailed(message, unauthorized=unauthorized, retry_after_s=retry_after_s)
 
-    def _parsed(self, kind: ObjectKind, content: bytes | str) -> dict[str, Any]:
+    def _parsed(self, kind: ObjectKind, content: bytes) -> dict[str, Any]:
         try:
             data = json.loads(content)
         except (ValueError, RecursionError):
@@ -205,6 +230,11 @@ class KubernetesClient:
 
     def _failed(self, kind: ObjectKind, error: Exception) -> DatastoreFailed:
         return DatastoreFailed(f"{self.server}: {kind.name}: {str(error) or type(error).__name__}")
+
+
+def _seconds(text: str) -> float:
+    """How long a server wants to be left alone (RFC 9110, Retry-After); 0 where it gives a date or nothing."""
+    return min(float(text), _LONGEST_RETRY_S) if text.isascii() and text.isdigit() else 0.0
 
 
 def _typed(kind: ObjectKind, item: Any) -> dict[str, Any]:
