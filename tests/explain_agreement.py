@@ -17,8 +17,7 @@ from tests.strategies.cluster_object import NODE, draw_cluster, read_cluster
 from tests.strategies.cluster_packet import Sent, draw_packet
 from tortie.explain.cause import CauseKind
 from tortie.explain.change import ChangeKind
-from tortie.explain.explanation import Explanation, explain
-from tortie.explain.origin import Origins
+from tortie.explain.explanation import Explainer, Explanation
 from tortie.explain.search import final_resources
 from tortie.explain.world import Question, ask, with_resources
 from tortie.model.read import Resources, key_of
@@ -85,7 +84,7 @@ def draw_dropped(seeds: Iterable[str]) -> Iterator[Dropped]:
         answer = ask(question, node.node)
         if answer.dropped is not None:
             basis = basis_of(resources)
-            told = explain(basis, node.node.snapshot, question, answer, Origins(basis))
+            told = Explainer(basis, node.node.snapshot).explain(question, answer)
             yield Dropped(resources, sent, question, told)
 
 
@@ -150,7 +149,7 @@ def check_allowed(resources: Resources, node: ClusterNode, sent: Sent) -> int:
     if not answer.passes or decision.untracked or sent.flow.tracking is not Tracking.NEW:
         return 0
     basis = basis_of(resources)
-    told = explain(basis, node.node.snapshot, question, answer, Origins(basis))
+    told = Explainer(basis, node.node.snapshot).explain(question, answer)
     ours = [(one.by.chain.key, one.by.rule) for one in told.allowed if one.by.chain is not None and one.by.rule]
     reasons = [one.reason for one in decision.findings if one.says is Says.ALLOW]
     assert ours == [(one.owner, one.number) for one in reasons if isinstance(one, ByRule)], f"{sent.flow}: {decision}"

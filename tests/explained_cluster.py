@@ -10,8 +10,7 @@ from tests.strategies.cluster_packet import SERVICE_BACKEND
 from tortie.calc.calculation import calculate
 from tortie.cli.packet_option import parse_packet_words, split_words
 from tortie.explain.basis import Basis
-from tortie.explain.explanation import Explanation, explain
-from tortie.explain.origin import Origins
+from tortie.explain.explanation import Explainer, Explanation
 from tortie.explain.verdict import PolicyVerdict
 from tortie.explain.world import Answer, Question, ask
 from tortie.model.parameter import felix_parameters
@@ -50,10 +49,14 @@ def basis_of(resources: Resources, node: str = NODE) -> Basis:
 class Explained:
     """A packet on node-1, and what is said of it."""
 
-    basis: Basis
+    explainer: Explainer
     question: Question
     answer: Answer
     explanation: Explanation
+
+    @property
+    def basis(self) -> Basis:
+        return self.explainer.basis
 
     @property
     def verdict(self) -> PolicyVerdict:
@@ -80,4 +83,5 @@ def explained_on(basis: Basis, snapshot: Snapshot, words: str, in_iface: str | N
     packet = parse_packet_words(*split_words(words)).packet
     question = Question(Arrival(packet, in_iface=in_iface), one=one)
     answer = ask(question, Node.from_snapshot(snapshot))
-    return Explained(basis, question, answer, explain(basis, snapshot, question, answer, Origins(basis)))
+    explainer = Explainer(basis, snapshot)
+    return Explained(explainer, question, answer, explainer.explain(question, answer))

@@ -17,9 +17,8 @@ from tortie.cli.main import main as command_line
 from tortie.cli.packet_option import parse_packet_words, split_words
 from tortie.cli.snapshot_file import load_snapshot
 from tortie.cli.terminal import Paper, write_lines
-from tortie.cli.trace_policy import Policy, head_lines, policy_lines
+from tortie.cli.trace_policy import NodePolicy, Policy, head_lines, policy_lines
 from tortie.cli.trace_text import View, flow_lines, walk_lines
-from tortie.explain.origin import Origins
 from tortie.simulator.flow import walk_flow
 from tortie.simulator.summary import read_naming
 from tortie.simulator.walk import Node
@@ -93,7 +92,7 @@ def _policy_texts() -> dict[str, str]:
         texts[f"policy-{name}.txt"] = CliRunner().invoke(command_line, command, catch_exceptions=False).stdout
     for name, (packet, in_iface) in SMALL_CLUSTER.items():
         seen = explained(read(WORLD, POLICIES), packet, in_iface)
-        policy = Policy(seen.basis, Origins(seen.basis), seen.explanation)
+        policy = Policy(NodePolicy(seen.explainer), seen.explanation)
         texts[f"policy-{name}.txt"] = write_lines([*head_lines(policy), *policy_lines(policy)], PAPERS["plain"])
     return texts
 

@@ -21,8 +21,7 @@ from tortie.cli.resource_files import load_resources
 from tortie.codec.ipset import format_ipset_save
 from tortie.codec.save import SaveFile, format_save
 from tortie.explain.basis import Basis
-from tortie.explain.explanation import explain
-from tortie.explain.origin import Origins
+from tortie.explain.explanation import Explainer
 from tortie.explain.search import Solution, final_resources
 from tortie.explain.world import Question, World, ask
 from tortie.model.parameter import felix_parameters
@@ -89,7 +88,7 @@ def test_a_change_that_is_told_lets_the_packet_through_on_the_kernel(
     world = World(basis, snapshot)
     question = Question(Arrival(packet, in_iface))
     before = world.node(basis)
-    solutions = explain(basis, snapshot, question, ask(question, before), Origins(basis)).solutions
+    solutions = Explainer(basis, snapshot).explain(question, ask(question, before)).solutions
     assert len(solutions) >= 3
     assert sent(kernel, before, packet, in_iface) is Verdict.DROP
     for solution in solutions:

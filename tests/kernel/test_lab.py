@@ -81,6 +81,7 @@ def test_all_three_agree_a_disagreement_is_shown_and_nothing_is_left(example: Ma
     assert shown.code == 0
     assert "the first packet, at router: tcp 192.0.2.7:" in shown.out
     assert "the answer, at n1: " in shown.out
+    assert "\npolicy ingress of pod shop/web: Kubernetes NetworkPolicy shop/allow-web rule 1 allows it\n" in shown.out
     matrix = shown.out.partition("\ninternet to ")[0]
     for page in ("README.md", "docs/lab.md"):
         assert f"\n{matrix}\n" in (ROOT / page).read_text(), page

@@ -2,7 +2,7 @@
 
 A line that cannot be read gets a document too, with its number and the error, and the others go on; the exit code then is
 2. Blank lines and lines that start with `#` are skipped. Without `--stateful` every packet meets the node as the snapshot
-shows it.
+shows it. With resources each document has the policy behind its walk.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from tortie.cli.arrival import plan_arrival
 from tortie.cli.edit import apply_edits
@@ -25,13 +26,28 @@ from tortie.simulator.session import Session
 from tortie.simulator.summary import Naming, read_naming
 from tortie.simulator.walk import Node, walk
 
+if TYPE_CHECKING:
+    from tortie.cli.trace_policy import NodePolicy
+
 
 class Batch:
     """A node and what is asked of every packet."""
 
-    def __init__(self, node: Node, *, assume: dict[str, str], stateful: bool, brief: bool, clock_s: float) -> None:
+    def __init__(
+        self,
+        node: Node,
+        *,
+        assume: dict[str, str],
+        stateful: bool,
+        brief: bool,
+        clock_s: float,
+        policy: NodePolicy | None = None,
+    ) -> None:
         self._node = node
+        self._policy = policy
         self._naming: Naming = read_naming(node.snapshot.rulesets)
+        if policy is not None:
+            self._naming = replace(self._naming, origin=policy.step_document)
         self._assume = assume
         self._stateful = stateful
         self._brief = brief
@@ -54,12 +70,17 @@ class Batch:
         planned = plan_arrival(asked, self._node)
         session = self._session if self._stateful else self._session.begin()
         session.clock_s = self._clock_s if asked.time_s is None else asked.time_s
-        found = walk(self._node, planned.arrival, session, assume=self._assume, keep_steps=not self._brief)
+        keep_steps = not self._brief or self._policy is not None
+        found = walk(
+            self._node, planned.arrival, session, assume=self._assume, keep_steps=keep_steps, keep_misses=not self._brief
+        )
         if self._brief:
             document = brief_document(found, self._naming)
         else:
             document = walk_document(found, self._naming, node=self._node.snapshot.name) | {"flow": None}
         document["notes"] = list(planned.notes)
+        if self._policy is not None:
+            document["policy"] = self._policy.document(self._policy.attribute(found))
         return document
 
 
@@ -70,13 +91,19 @@ def run_batch(request: TraceRequest) -> int:
     assert request.batch is not None
     snapshot = load_node_snapshot(request.node, conntrack=request.conntrack)
     tell_snapshot_notes(snapshot)
-    node = Node.from_snapshot(apply_edits(snapshot, request.edit, IPFamily.V4))
+    snapshot = apply_edits(snapshot, request.edit, IPFamily.V4)
+    policy = None
+    if request.resources:
+        from tortie.cli.trace_policy import read_policy
+
+        policy = read_policy(request, snapshot)
     batch = Batch(
-        node,
+        Node.from_snapshot(snapshot),
         assume=parse_assumptions(request.assume),
         stateful=bool(request.stateful),
         brief=request.brief,
         clock_s=time.time(),
+        policy=policy,
     )
     code = EXIT_PASSED
     encoder = msgspec.json.Encoder()

@@ -3,7 +3,7 @@
 Packets are walked in the capture's order over one table of connections, at the capture's times. A capture holds what
 passed a device in both directions, so every frame is placed first (`Placer`): what the node itself made is walked as its
 own; what it forwarded is left out on its way out, because it was seen on its way in. Steps are kept only for packets asked
-for.
+for, and with resources for all, since the policy behind a walk is read off them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from tortie.cli.arrival import check_interface, infer_interface, is_own_address, usual_frame_type
 from tortie.cli.edit import apply_edits
@@ -28,6 +29,9 @@ from tortie.simulator.document import SCHEMA, Document, brief_document, walk_doc
 from tortie.simulator.summary import Naming, read_naming
 from tortie.simulator.trace import DecidedBy, Disposition, Trace, Verdict, Walk
 from tortie.simulator.walk import Arrival, Node, walk
+
+if TYPE_CHECKING:
+    from tortie.cli.trace_policy import NodePolicy
 
 LEAVING = "already leaving this node"
 OTHER_HOST = "addressed to another machine"
@@ -112,8 +116,12 @@ def trace_frames(
     wanted: frozenset[int] = frozenset(),
     assume: dict[str, str] | None = None,
     stateful: bool = True,
+    keep_steps: bool = False,
 ) -> Iterator[Traced]:
-    """Walks the packets of a capture; numbers count from 1 as other tools count frames."""
+    """Walks the packets of a capture; numbers count from 1 as other tools count frames.
+
+    Steps of packets that are not `wanted` are there with `keep_steps`, but for rules that missed.
+    """
     placer = Placer(node, in_iface)
     root = node.session()
     for number, frame in enumerate(frames, 1):
@@ -130,7 +138,7 @@ def trace_frames(
             continue
         session = root if stateful else root.begin()
         session.clock_s = frame.time_s
-        found = walk(node, arrival, session, assume=assume, keep_steps=full)
+        found = walk(node, arrival, session, assume=assume, keep_steps=full or keep_steps, keep_misses=full)
         yield Traced(number, frame.time_s, found, "", frame.problem or "", full)
 
 
@@ -183,8 +191,8 @@ _MOST_REASONS = 10
 _ORDER = (Verdict.DROP, Verdict.REJECT, Verdict.UNKNOWN, Verdict.MAYBE, Verdict.ACCEPT)
 
 
-def tally_lines(tally: Tally, naming: Naming, name: str) -> Iterator[Line]:
-    """The summary: what did not get through first, then by number."""
+def tally_lines(tally: Tally, naming: Naming, name: str, policy: NodePolicy | None = None) -> Iterator[Line]:
+    """The summary: what did not get through first, then by number; of each fate the first packet and what policy says."""
     yield plain(f"{name}: {tally.total} frames, {tally.walked} walked", style=Style.HEAD)
     fates = sorted(tally.groups.items(), key=lambda item: (_ORDER.index(item[0][0]), -item[1].count))
     for (verdict, *_), group in fates:
@@ -193,6 +201,9 @@ def tally_lines(tally: Tally, naming: Naming, name: str) -> Iterator[Line]:
         yield Line(((label, VERDICT_STYLES[verdict]), *outcome_line(_unchanged(group.walk.trace), naming).pieces), hang=18)
         first = f"first: packet {group.first.number}, {describe_packet(group.walk.trace.packet)}"
         yield plain(first, indent=18, style=Style.FAINT)
+        told = None if policy is None else policy.attribute(group.walk).verdict
+        if told is not None:
+            yield plain(f"policy: {told.text}", indent=18)
     if tally.left_out or tally.remarked:
         yield Line()
     for reason, count in tally.left_out.most_common(_MOST_REASONS):
@@ -219,6 +230,11 @@ def run_capture(request: TraceRequest) -> int:
     snapshot = load_node_snapshot(request.node, conntrack=request.conntrack)
     tell_snapshot_notes(snapshot)
     snapshot = apply_edits(snapshot, request.edit, IPFamily.V4)
+    policy = None
+    if request.resources:
+        from tortie.cli.trace_policy import read_policy
+
+        policy = read_policy(request, snapshot)
     found = trace_frames(
         Node.from_snapshot(snapshot),
         _frames(request.pcap),
@@ -226,12 +242,14 @@ def run_capture(request: TraceRequest) -> int:
         wanted=frozenset(request.packet),
         assume=parse_assumptions(request.assume),
         stateful=request.stateful is not False,
+        keep_steps=policy is not None,
     )
     naming, name = read_naming(snapshot.rulesets), source_name(request.pcap)
     if request.json:
-        tally = _write_json(found, naming)
+        tally = _write_json(found, naming, policy)
     else:
-        tally = _write_text(found, request, View(naming, misses=request.misses, brief=request.brief), name)
+        view = View(naming, misses=request.misses, brief=request.brief)
+        tally = _write_text(found, request, view, name, policy)
     missing = [number for number in request.packet if not 1 <= number <= tally.total]
     if missing:
         raise InvalidInput(f"no packet {missing[0]} in this capture", source=name, remedy=f"it has {tally.total}")
@@ -248,28 +266,34 @@ def _frames(path: str) -> Iterator[Frame]:
         raise error.at(source=source_name(path)) from None
 
 
-def _write_json(found: Iterable[Traced], naming: Naming) -> Tally:
+def _write_json(found: Iterable[Traced], naming: Naming, policy: NodePolicy | None) -> Tally:
     import msgspec
 
+    if policy is not None:
+        naming = replace(naming, origin=policy.step_document)
     encoder = msgspec.json.Encoder()
     tally = Tally()
     for traced in found:
         tally.add(traced)
-        sys.stdout.write(encoder.encode(_document(traced, naming)).decode() + "\n")
+        sys.stdout.write(encoder.encode(_document(traced, naming, policy)).decode() + "\n")
     return tally
 
 
-def _document(traced: Traced, naming: Naming) -> Document:
+def _document(traced: Traced, naming: Naming, policy: NodePolicy | None) -> Document:
     head: Document = {"number": traced.number, "time_s": traced.time_s}
     if traced.walk is None:
         return {"schema": SCHEMA, **head, "left_out": traced.left_out}
     if traced.remark:
         head["remark"] = traced.remark
+    if policy is not None:
+        head["policy"] = policy.document(policy.attribute(traced.walk))
     return head | (walk_document(traced.walk, naming) if traced.full else brief_document(traced.walk, naming))
 
 
-def _write_text(found: Iterable[Traced], request: TraceRequest, view: View, name: str) -> Tally:
+def _write_text(found: Iterable[Traced], request: TraceRequest, view: View, name: str, policy: NodePolicy | None) -> Tally:
     """The packets asked for, then the sum, also of a capture that turns out to be damaged further on."""
+    if policy is not None:
+        view = replace(view, origin=policy.note)
     paper = find_paper(request.color)
     tally = Tally()
     try:
@@ -279,7 +303,7 @@ def _write_text(found: Iterable[Traced], request: TraceRequest, view: View, name
                 sys.stdout.write(write_lines([*_full_lines(traced, view), Line()], paper))
     finally:
         if tally.total:
-            sys.stdout.write(write_lines(tally_lines(tally, view.naming, name), paper))
+            sys.stdout.write(write_lines(tally_lines(tally, view.naming, name, policy), paper))
     return tally
 
 

@@ -102,7 +102,7 @@ def verify(context: click.Context, topology: str, as_json: bool, shown: tuple[tu
     import json
 
     from tortie.lab.matrix import document, matrix_lines, summary_line
-    from tortie.lab.verify import Question
+    from tortie.lab.verify import Question, lab_state
     from tortie.lab.verify import verify as verified
 
     found = open_laboratory(topology)
@@ -110,6 +110,7 @@ def verify(context: click.Context, topology: str, as_json: bool, shown: tuple[tu
     questions = [Question(*words) for words in shown]
     with _failing(context), found.machine.hold():
         findings = verified(found, lambda step: tell([f"{found.topology.name}: {step}"]), questions)
+        resources = lab_state(found)
     if as_json:
         click.echo(json.dumps(document(findings), indent=1))
     else:
@@ -117,7 +118,7 @@ def verify(context: click.Context, topology: str, as_json: bool, shown: tuple[tu
 
         for line in matrix_lines(findings):
             click.echo(line)
-        for text in finding_text(findings, questions):
+        for text in finding_text(findings, questions, resources):
             click.echo(text)
         click.echo(summary_line(findings))
     if not all(finding.agrees for finding in findings):

@@ -148,7 +148,7 @@ def _write_json(told: _Told, earlier: _Told | None, request: TraceRequest, polic
 
     naming = read_naming(told.snapshot.rulesets)
     if policy is not None:
-        naming = replace(naming, origin=policy.step_document)
+        naming = replace(naming, origin=policy.node.step_document)
     if request.brief:
         document = brief_document(told.first, naming)
     else:
@@ -156,7 +156,7 @@ def _write_json(told: _Told, earlier: _Told | None, request: TraceRequest, polic
         document["flow"] = None if told.flow is None else flow_document(told.flow, naming, lazily=True)
     document["notes"] = list(told.notes)
     if policy is not None:
-        document["policy"] = policy.document()
+        document["policy"] = policy.node.document(policy.explanation)
     if earlier is not None:
         changed = earlier.first.verdict is not told.first.verdict
         before = brief_document(earlier.first, read_naming(earlier.snapshot.rulesets))
@@ -175,7 +175,7 @@ def _write_text(told: _Told, earlier: _Told | None, request: TraceRequest, polic
     if policy is not None:
         from tortie.cli.trace_policy import head_lines, policy_lines
 
-        view = replace(view, origin=policy.note)
+        view = replace(view, origin=policy.node.note)
         heads, tails = list(head_lines(policy)), list(policy_lines(policy))
     lines = list(walk_lines(told.first, view, notes=told.notes, heads=heads))
     if told.flow is not None:

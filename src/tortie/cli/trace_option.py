@@ -57,8 +57,8 @@ def node_options() -> list[click.Parameter]:
         SectionedOption(
             ("-r", "--resources"),
             NODE,
-            "Calico's resources (files or directories), to name policies and pods and to say what would let the packet"
-            " through. Repeatable.",
+            "Calico's resources (files or directories), to name policies and pods and, of a single packet, to say what"
+            " would let it through. Repeatable.",
             metavar="DIR",
             **_TEXTS,
         ),
@@ -206,8 +206,6 @@ def check_request(request: TraceRequest) -> None:
         )
     if many and request.one:
         raise InvalidInput("--one is for a single packet", remedy="no answers are walked with --batch and --pcap")
-    if request.resources and many:
-        raise InvalidInput("-r is for a single packet")
     if request.node_name is not None and not request.resources:
         raise InvalidInput("--node names a node in resources", remedy="give them with -r, or a snapshot with -n")
     check_stdin(request.node, request.conntrack, request.batch, request.pcap, *request.resources)

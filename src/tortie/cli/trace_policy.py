@@ -16,20 +16,21 @@ from tortie.cli.terminal import Line, Style
 from tortie.explain.basis import Basis
 from tortie.explain.cause import CauseKind
 from tortie.explain.document import origin_document, policy_document
-from tortie.explain.explanation import Explanation, explain
-from tortie.explain.origin import ChainOrigin, Origins, Owner, RuleOrigin
+from tortie.explain.explanation import Explainer, Explanation
+from tortie.explain.origin import ChainOrigin, Owner, RuleOrigin
 from tortie.explain.search import Solution
 from tortie.explain.stale import find_differences
 from tortie.explain.verdict import OwnerSaid
+from tortie.explain.world import Answer
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import TableName
 from tortie.netfilter.target import Goto, Jump
 from tortie.render import names
-from tortie.simulator.trace import RuleStep
+from tortie.simulator.trace import RuleStep, Walk
 
 if TYPE_CHECKING:
     from tortie.cli.trace_option import TraceRequest
-    from tortie.explain.world import Answer, Question
+    from tortie.explain.world import Question
     from tortie.model.read import Resources
     from tortie.netfilter.snapshot import Snapshot
 
@@ -38,47 +39,71 @@ _CHANGES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What the resources tell of a node and of a walk over it."""
+class NodePolicy:
+    """What the resources tell of a node, before any packet is asked about."""
 
-    basis: Basis
-    origins: Origins
-    explanation: Explanation
+    explainer: Explainer
     remarks: tuple[str, ...] = ()
+
+    def attribute(self, walked: Walk) -> Explanation:
+        """Policy behind one walk, without a search for what would let its packet through."""
+        return self.explainer.attribute(Answer(walked))
+
+    def document(self, explanation: Explanation) -> dict[str, Any]:
+        """The field `policy` of a trace document."""
+        return policy_document(explanation, self.remarks)
+
+    def step_document(self, step: RuleStep) -> dict[str, Any] | None:
+        """The field `origin` of a step in the trace document."""
+        return origin_document(self.explainer.origins.of_step(step))
 
     def note(self, step: RuleStep) -> str:
         """What is to be said beside a step: whose rule it is, where it leads, what its sets hold; or nothing."""
-        origin = self.origins.of_step(step)
+        origins = self.explainer.origins
+        origin = origins.of_step(step)
         leads = None
         match step.rule.target:
             case Jump(chain) | Goto(chain) if origin is not None and origin.rendered:
-                leads = self.origins.of_chain(step.table, chain)
+                leads = origins.of_chain(step.table, chain)
             case _:
                 pass
         return origin_note(origin, leads)
 
-    def document(self) -> dict[str, Any]:
-        """The field `policy` of the trace document."""
-        return policy_document(self.explanation, self.remarks)
 
-    def step_document(self, step: RuleStep) -> dict[str, Any] | None:
-        """The field `origin` of a step in the trace document."""
-        return origin_document(self.origins.of_step(step))
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the resources tell of one walk."""
+
+    node: NodePolicy
+    explanation: Explanation
 
 
-def find_policy(request: TraceRequest, snapshot: Snapshot, question: Question, answer: Answer) -> Policy:
-    """Reads the resources of a request and explains a walk by them; raises `InvalidInput`."""
+def read_policy(request: TraceRequest, snapshot: Snapshot) -> NodePolicy:
+    """Reads the resources of a request for the node of a snapshot; raises `InvalidInput`."""
     resources = read_resources(request.resources, keep_going=False)
     node = choose_node(request.node_name, live=request.node is None)
-    told = _state(snapshot, resources, node)
-    desired = _nearest(resources, node, told, snapshot)
-    if not desired.named:
+    policy = policy_at(resources, node, snapshot)
+    if policy is None:
         hint = unnamed_hint(resources, node)
         remedy = hint if request.node_name else f"{hint}; say --node"
         raise InvalidInput(f"no resource names the node {node}", remedy=remedy)
+    return policy
+
+
+def policy_at(resources: Resources, node: str, snapshot: Snapshot) -> NodePolicy | None:
+    """What resources tell of the node of a snapshot; None when none of them names it."""
+    told = _state(snapshot, resources, node)
+    desired = _nearest(resources, node, told, snapshot)
+    if not desired.named:
+        return None
     basis = Basis(resources, node, desired.cluster, desired.view, desired.state, desired.config, desired.rendering)
-    origins = Origins(basis)
-    return Policy(basis, origins, explain(basis, snapshot, question, answer, origins), desired.remarks)
+    return NodePolicy(Explainer(basis, snapshot), desired.remarks)
+
+
+def find_policy(request: TraceRequest, snapshot: Snapshot, question: Question, answer: Answer) -> Policy:
+    """Explains a walk by the resources of a request; raises `InvalidInput`."""
+    node = read_policy(request, snapshot)
+    return Policy(node, node.explainer.explain(question, answer))
 
 
 def _state(snapshot: Snapshot, resources: Resources, node: str) -> ToldState:
@@ -135,7 +160,7 @@ def head_lines(policy: Policy) -> Iterator[Line]:
             yield Line(((f"{end.what}: ", Style.FAINT), (text, Style.PLAIN)), hang=6)
     if policy.explanation.differences:
         yield Line((("stale: ", Style.DOUBT), (str(policy.explanation.differences), Style.PLAIN)), hang=7)
-    for remark in policy.remarks:
+    for remark in policy.node.remarks:
         yield Line((("note: ", Style.FAINT), (remark, Style.PLAIN)), hang=6)
 
 
@@ -143,21 +168,30 @@ def policy_lines(policy: Policy) -> Iterator[Line]:
     """What policy says of the packet, and what would let it through."""
     explanation = policy.explanation
     verdict = explanation.verdict
+    as_meant = explanation.differences and verdict is not None and verdict.kind is not CauseKind.NOT_RENDERED
+    yield from said_lines(explanation, "as these resources mean it, " if as_meant else "")
+    if explanation.passes_as_meant:
+        yield _labelled("change ", "none of the resources is needed: program the node with them")
+    elif verdict is not None:
+        yield from _solution_lines(explanation)
+
+
+def said_lines(explanation: Explanation, meant: str = "") -> Iterator[Line]:
+    """What policy says of the packet: who allowed it, or who was asked and why no rule of theirs allows it.
+
+    `meant` goes before a verdict.
+    """
+    verdict = explanation.verdict
     if verdict is None:
         for one in explanation.allowed:
             yield _labelled("policy ", one.text)
         return
     which = {"answer": "of the answer: ", "next": "of the next packet: "}.get(explanation.which, "")
     yield Line()
-    meant = "" if not explanation.differences or verdict.kind is CauseKind.NOT_RENDERED else "as these resources mean it, "
     when = f"if {' and '.join(explanation.when)}: " if explanation.when else ""
     yield _labelled("policy ", f"{which}{when}{meant}{verdict.text}")
     for owner in verdict.asked:
         yield from _owner_lines(owner)
-    if explanation.passes_as_meant:
-        yield _labelled("change ", "none of the resources is needed: program the node with them")
-        return
-    yield from _solution_lines(explanation)
 
 
 def _owner_lines(owner: OwnerSaid) -> Iterator[Line]:

@@ -1,6 +1,8 @@
 """The front door: a walk and what the node should have in, policy behind the walk and ways out.
 
-    basis + snapshot + question + answer  →  explain  →  Explanation
+    basis + snapshot  →  Explainer
+    answer             →  attribute  →  Explanation: policy behind the walk
+    question + answer  →  explain    →  Explanation, with changes that were tried
 
 Attribution is of the walk as it happened on the node. Where rules or sets of the node are not what the resources mean,
 that is said; and what policy says of a dropped packet is then told of the node as these resources have it, since nothing
@@ -67,42 +69,54 @@ class Explanation:
     """True when the packet is dropped on the node and would get through with rules as the resources mean them."""
 
 
-def explain(basis: Basis, snapshot: Snapshot, question: Question, answer: Answer, origins: Origins) -> Explanation:
-    """Explains a walk over a snapshot; the walks of the answer hold their steps."""
-    differences = find_differences(basis.rendering, snapshot)
-    parties = Parties(basis.resources, felix_exact=basis.config.felix_exact)
-    dropped = answer.dropped
-    first = dropped if dropped is not None and answer.which == "first" else answer.first.trace
-    # A workload whose interface has two of the configured prefixes is asked twice.
-    allowed = tuple(
-        dict.fromkeys(Allowed(at, by, _allowed_text(at, by)) for at, by in allowances(first, origins, basis.naming))
-    )
-    told = Explanation(basis.node, differences, tuple(_ends(first, basis, parties)), allowed)
-    if dropped is None:
-        return told if answer.first.verdict is Verdict.ACCEPT else replace(told, allowed=())
-    situation = situation_of(answer, basis)
-    assert situation is not None, "something is dropped"
-    told = replace(told, verdict=situation.verdict, which=answer.which, when=_conditions(dropped))
-    if differences.absent:
-        return told
-    world = World(basis, snapshot)
-    meant = ask(question, world.node(basis))
-    as_meant = situation_of(meant, basis)
-    if as_meant is None:
-        verdict = _dropped_against_resources(situation.verdict, passes=meant.passes)
-        return replace(told, verdict=verdict, passes_as_meant=meant.passes)
-    found = Found()
-    if as_meant.verdict.kind in POLICY_HELPS:
-        found = find_solutions(world, question, as_meant)
-    return replace(
-        told,
-        verdict=as_meant.verdict,
-        which=meant.which,
-        when=() if meant.dropped is None else _conditions(meant.dropped),
-        solutions=found.solutions,
-        exhausted=found.exhausted,
-        beyond=found.beyond,
-    )
+class Explainer:
+    """Explains walks over one snapshot; what they have in common is found once. The walks hold their steps."""
+
+    def __init__(self, basis: Basis, snapshot: Snapshot) -> None:
+        self.basis = basis
+        self.origins = Origins(basis)
+        self._snapshot = snapshot
+        self._differences = find_differences(basis.rendering, snapshot)
+        self._parties = Parties(basis.resources, felix_exact=basis.config.felix_exact)
+
+    def attribute(self, answer: Answer) -> Explanation:
+        """Policy behind a walk, as it happened on the node; no change is tried that would let the packet through."""
+        basis, dropped = self.basis, answer.dropped
+        first = dropped if dropped is not None and answer.which == "first" else answer.first.trace
+        # A workload whose interface has two of the configured prefixes is asked twice.
+        allowing = allowances(first, self.origins, basis.naming)
+        allowed = tuple(dict.fromkeys(Allowed(at, by, _allowed_text(at, by)) for at, by in allowing))
+        told = Explanation(basis.node, self._differences, tuple(_ends(first, basis, self._parties)), allowed)
+        if dropped is None:
+            return told if answer.first.verdict is Verdict.ACCEPT else replace(told, allowed=())
+        situation = situation_of(answer, basis, self._parties, self.origins)
+        assert situation is not None, "something is dropped"
+        when = _conditions(dropped)
+        return replace(told, verdict=situation.verdict, which=answer.which, when=when, exhausted=False)
+
+    def explain(self, question: Question, answer: Answer) -> Explanation:
+        """The same, and the smallest changes that would let a dropped packet through."""
+        told = replace(self.attribute(answer), exhausted=True)
+        if told.verdict is None or self._differences.absent:
+            return told
+        basis, world = self.basis, World(self.basis, self._snapshot)
+        meant = ask(question, world.node(basis))
+        as_meant = situation_of(meant, basis, self._parties, self.origins)
+        if as_meant is None:
+            verdict = _dropped_against_resources(told.verdict, passes=meant.passes)
+            return replace(told, verdict=verdict, passes_as_meant=meant.passes)
+        found = Found()
+        if as_meant.verdict.kind in POLICY_HELPS:
+            found = find_solutions(world, question, as_meant)
+        return replace(
+            told,
+            verdict=as_meant.verdict,
+            which=meant.which,
+            when=() if meant.dropped is None else _conditions(meant.dropped),
+            solutions=found.solutions,
+            exhausted=found.exhausted,
+            beyond=found.beyond,
+        )
 
 
 def _conditions(trace: Trace) -> tuple[str, ...]:
@@ -135,7 +149,7 @@ def _values(trace: Trace, end: End) -> list[int]:
     """An end's addresses in the order in which the packet had them; mostly one."""
     packets = [trace.packet]
     for step in trace.steps:
-        if isinstance(step, RuleStep):
+        if isinstance(step, RuleStep) and step.matched:  # misses may say no more than the chain
             packets.append(step.packet)
         elif isinstance(step, NatStep):
             packets.append(step.after)

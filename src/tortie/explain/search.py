@@ -152,16 +152,18 @@ def _place(verdict: PolicyVerdict) -> tuple[object, ...]:
     return verdict.kind, verdict.endpoint, verdict.packet, verdict.denied_by, [owner.title for owner in verdict.asked]
 
 
-def situation_of(answer: Answer, basis: Basis) -> Situation | None:
-    """What policy says of the packet that does not get through; None when none is certainly dropped."""
+def situation_of(
+    answer: Answer, basis: Basis, parties: Parties | None = None, origins: Origins | None = None
+) -> Situation | None:
+    """What policy says of the packet that does not get through; None when none is certainly dropped.
+
+    `parties` and `origins` are the basis's, where they are at hand.
+    """
     dropped = answer.dropped
     if dropped is None:
         return None
-    parties, origins, first = (
-        Parties(basis.resources, felix_exact=basis.config.felix_exact),
-        Origins(basis),
-        answer.first.trace,
-    )
+    parties = parties or Parties(basis.resources, felix_exact=basis.config.felix_exact)
+    origins, first = origins or Origins(basis), answer.first.trace
     if answer.which == "first":
         cause = find_cause(dropped, origins)
     else:

@@ -12,6 +12,7 @@ from tortie.lab.verify import Finding, Question
 
 TOPOLOGY = laboratory.topology()
 STATIONS = laboratory.stations(TOPOLOGY)
+RESOURCES = laboratory.resources(TOPOLOGY)
 
 
 def finding(*, connected: bool) -> Finding:
@@ -22,7 +23,7 @@ def finding(*, connected: bool) -> Finding:
 
 
 def test_a_disagreement_ends_with_the_last_walk() -> None:
-    (text,) = finding_text([finding(connected=False)], [])
+    (text,) = finding_text([finding(connected=False)], [], RESOURCES)
     lines = text.splitlines()
     assert lines[:4] == [
         "shop/far to shop/web tcp/80:",
@@ -37,7 +38,7 @@ def test_a_disagreement_ends_with_the_last_walk() -> None:
 
 
 def test_a_try_that_is_asked_for_is_shown_whole() -> None:
-    (text,) = finding_text([finding(connected=True)], [Question("shop/far", "shop/web", "tcp/80")])
+    (text,) = finding_text([finding(connected=True)], [Question("shop/far", "shop/web", "tcp/80")], RESOURCES)
     heads = [line.partition(": ")[0] for line in text.splitlines() if ", at n" in line]
     assert heads == [
         *("the first packet, at n2", "the first packet, at n1", "the answer, at n1", "the answer, at n2"),
@@ -46,10 +47,10 @@ def test_a_try_that_is_asked_for_is_shown_whole() -> None:
 
 
 def test_what_agrees_and_is_not_asked_for_is_not_shown() -> None:
-    assert list(finding_text([finding(connected=True)], [])) == []
+    assert list(finding_text([finding(connected=True)], [], RESOURCES)) == []
 
 
 def test_the_first_of_many() -> None:
-    texts = list(finding_text([finding(connected=False)] * (MOST_SHOWN + 3), []))
+    texts = list(finding_text([finding(connected=False)] * (MOST_SHOWN + 3), [], RESOURCES))
     assert len(texts) == MOST_SHOWN + 1
     assert texts[-1] == "and 3 more\n"

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from tests.explained_cluster import basis_of, node_of
 from tests.reference_builder import WORLD, profile, read, workload
+from tests.unit.cli.test_capture import frame, written
 from tests.unit.simulator.test_document import VALIDATOR
 from tortie.cli.main import main
 from tortie.cli.packet_option import parse_packet_words
@@ -139,10 +140,44 @@ def test_a_single_rules_file_is_enough(copy: Path) -> None:
     assert "stale" not in found.stdout
 
 
+@pytest.mark.parametrize("more", [(), ("--brief",)], ids=["full", "brief"])
+def test_every_packet_of_a_batch_has_its_policy(more: tuple[str, ...], tmp_path: Path) -> None:
+    packets = (CLOSED, OPEN, NOT_SELECTED)
+    (tmp_path / "packets").write_text("".join(" ".join(words) + "\n" for words in packets))
+    found = tortie("--batch", tmp_path / "packets", *more)
+    assert found.exit_code == 0
+    documents = [json.loads(line) for line in found.stdout.splitlines()]
+    for one, words in zip(documents, packets, strict=True):
+        VALIDATOR.validate(one)
+        alone = document(*words, "--one", *more)
+        # Single packets come with changes that were tried; all else is the same.
+        assert {**one["policy"], "changes": [], "changes_complete": None} == {
+            **alone["policy"], "changes": [], "changes_complete": None
+        }  # fmt: skip
+        assert one["policy"]["changes_complete"] is (one["verdict"] == "ACCEPT")
+        assert one.get("steps") is None or [step.get("origin") for step in one["steps"]] == [
+            step.get("origin") for step in alone["steps"]
+        ]
+
+
+def test_the_sum_of_a_capture_tells_policy_for_the_first_packet_of_each_fate(tmp_path: Path) -> None:
+    packets = (CLOSED, OPEN, CLOSED)
+    capture = written(tmp_path / "capture.pcap", *(frame(" ".join(words[:3])) for words in packets))
+    lines = tortie("--pcap", capture, "-i", "eth0").stdout.splitlines()
+    assert [line.strip() for line in lines if "policy: " in line] == [
+        "policy: ingress of pod shop/web: selected by 1 policy, which does not allow tcp/8080 from pod default/client-2"
+        " to pod shop/web"
+    ]
+    documents = [json.loads(line) for line in tortie("--pcap", capture, "-i", "eth0", "--json").stdout.splitlines()]
+    for one in documents:
+        VALIDATOR.validate(one)
+    causes = [one["policy"]["verdict"] and one["policy"]["verdict"]["cause"] for one in documents]
+    assert causes == ["no_policy_allows", None, "no_policy_allows"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-n", "SNAP", "-r", "RES", "--batch", "x"], "-r is for a single packet"),
         (["-n", "SNAP", "--node", "a", *CLOSED], "--node names a node in resources"),
         (["-n", "SNAP", "-r", "RES", *CLOSED], "a snapshot does not say which node it is of (say it with --node NAME)"),
         (
@@ -153,7 +188,7 @@ def test_a_single_rules_file_is_enough(copy: Path) -> None:
         (["-n", "SNAP", "-r", "/nowhere", "--node", "a", *CLOSED], "/nowhere: No such file or directory"),
         (["-n", "-", "-r", "-", "--node", "a", *CLOSED], "stdin (-) can be read only once"),
     ],
-    ids=["many packets", "no resources", "no name", "a wrong name", "another name", "no directory", "stdin twice"],
+    ids=["no resources", "no name", "a wrong name", "another name", "no directory", "stdin twice"],
 )
 def test_bad_input_is_one_line(words: list[str], message: str) -> None:
     places = {"SNAP": str(SNAPSHOT), "RES": str(RESOURCES)}
@@ -175,7 +210,7 @@ def test_whoever_programmed_the_node_its_rules_are_attributed(felix_exact: bool,
     question = Question(Arrival(packet, in_iface="eth0"))
     request = TraceRequest(resources=(str(tmp_path),), node="a snapshot", node_name="node-1")
     policy = find_policy(request, snapshot, question, ask(question, Node.from_snapshot(snapshot)))
-    assert policy.basis.config.felix_exact is felix_exact
+    assert policy.node.explainer.basis.config.felix_exact is felix_exact
     assert not policy.explanation.differences
     assert policy.explanation.solutions
 
