@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 _TURNS = 200
+_FINEST_S = 1e-6
+"""No wait is shorter, so that one for the rest of a rounded number comes to an end."""
 
 
 class StoppedClock:
-    """Seconds that pass only by `advance`; the wall clock goes with them."""
+    """Seconds that pass only by `advance`."""
 
     def __init__(self) -> None:
         self._now_s = 1000.0
-        self._wall_ns = time.time_ns()
         self._waits: list[tuple[float, asyncio.Future[None]]] = []
 
     def now(self) -> float:
         return self._now_s
 
-    def wall_ns(self) -> int:
-        return self._wall_ns
-
     async def wait(self, seconds: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waits.append((self._now_s + seconds, future))
+        self._waits.append((self._now_s + max(seconds, _FINEST_S), future))
         await future
 
     @property
@@ -44,7 +41,6 @@ class StoppedClock:
         while True:
             due = min((moment for moment, future in self._waits if not future.done()), default=end)
             moment = min(max(due, self._now_s), end)
-            self._wall_ns += round((moment - self._now_s) * 1e9)
             self._now_s = moment
             ready = [future for when, future in self._waits if when <= moment and not future.done()]
             self._waits = [(when, future) for when, future in self._waits if when > moment and not future.done()]

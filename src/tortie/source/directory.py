@@ -2,8 +2,8 @@
 
 Nobody writes a file in one step, so what is seen of one is not believed at once:
 
-- A file counts when it has been left alone for `QUIET_S`. A file whose time of change is older than that, such as one that
-  was written aside and moved here, counts at once.
+- A file counts when it has been left alone for `QUIET_S`. For how long is told by looking, and not by the file's time of
+  change: that was written by another clock, or by one that was set meanwhile, and says nothing about now.
 - What would take something away waits for `PATIENCE_S` since the last change: a file that is gone, resources that are no
   longer in it, anything that is wrong with it. So editors that move the old file away before they put the new one there,
   and writers that empty a file first, are waited out. A file whose resources all stand in other files is let go at once:
@@ -51,10 +51,9 @@ LARGEST_FILE = 512 << 20
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Seconds since some moment, the wall clock's in nanoseconds, and a way to let time pass."""
+    """Seconds since some moment, and a way to let time pass."""
 
     now: Callable[[], float] = time.monotonic
-    wall_ns: Callable[[], int] = time.time_ns
     wait: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
@@ -193,9 +192,7 @@ class DirectorySource:
             return LOOK_S
         now = self._clock.now()
         if signature != file.seen:
-            file.seen, file.waiting = signature, None
-            age_s = (self._clock.wall_ns() - max(signature.modified_ns, 0)) / 1e9
-            file.since = now - max(0.0, age_s)
+            file.seen, file.waiting, file.since = signature, None, now
             file.restless = now if file.restless is None else file.restless
         quiet_s = now - file.since
         if file.restless is not None and now - file.restless >= RESTLESS_S:
