@@ -53,7 +53,7 @@ def manifests(topology: Topology) -> Iterator[dict[str, Any]]:
 
 
 def check_given(topology: Topology, given: Resources) -> None:
-    """Raises `InvalidInput` when files have what the laboratory makes: nodes, namespaces, sessions with the router."""
+    """Raises `InvalidInput` when files have what the laboratory makes, or lack the pool of a floating address."""
     items = [*lab_resources(topology, given), *manifests(topology)]
     made = parse_resources([("topology", json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))])
     for resource in made:
@@ -67,6 +67,14 @@ def check_given(topology: Topology, given: Resources) -> None:
             line=None if origin is None else origin.line,
             remedy="leave it out, and say it in the topology",
         )
+    pools = [pool.spec.cidr for pool in (*given.of(IPPool), *made.of(IPPool))]
+    for pod in topology.all_pods:
+        address = pod.floating_address
+        if address is not None and not any(pool.contains(address.value) for pool in pools):
+            raise InvalidInput(
+                f"pod {pod.namespace}/{pod.name}: floatingAddress {address} is in no IPPool, so no node announces it",
+                remedy="give a pool that holds it, with disabled: true",
+            )
 
 
 def _node(node: LabNode, address: Address, network: Network) -> dict[str, Any]:

@@ -8,7 +8,7 @@ BGP has no way to pods is told here too, so that what policy allows and the netw
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tortie.lab.probe import Outcome
 from tortie.lab.station import Kind, Station, Target
@@ -81,7 +81,9 @@ class Policy:
             enters = self.interfaces[station.name] if station.kind is Kind.POD else None
             if door == station.node or (not door and behind.node == station.node):
                 leaves = self._to(behind, station.node, own=enters is None)
-                yield station.node, wire.flow(enters, leaves, self._translation(target))
+                flow = wire.flow(enters, leaves, self._translation(target))
+                # A node has the same way to a floating address as to the pod's own (spec: model 7.1).
+                yield station.node, replace(flow, looks_to_leave=leaves) if self._floats_at(target) and not enters else flow
                 yield from self._beyond(station.node, target, wire)
                 return
             yield station.node, wire.flow(enters, _WIRE)

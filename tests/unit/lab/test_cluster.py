@@ -108,8 +108,19 @@ def test_what_the_laboratory_makes_itself_must_not_be_given(text: str, name: str
 
 
 def test_anything_else_may_be_given() -> None:
-    pool = "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pods}\nspec: {cidr: 10.1.0.0/16}\n"
+    pool = "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pods}\nspec: {cidr: 10.67.0.0/16}\n"
     check_given(parse_topology(laboratory.TOPOLOGY, "lab.yaml"), parse_resources([("policy.yaml", pool)]))
+
+
+def test_a_floating_address_needs_a_pool_by_which_nodes_announce_it() -> None:
+    pool = "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pods}\nspec: {cidr: 10.1.0.0/16}\n"
+    for given in (Resources(), parse_resources([("policy.yaml", pool)])):
+        with pytest.raises(InvalidInput) as caught:
+            check_given(parse_topology(laboratory.TOPOLOGY, "lab.yaml"), given)
+        assert str(caught.value) == (
+            "pod shop/web: floatingAddress 10.67.0.10 is in no IPPool, so no node announces it "
+            "(give a pool that holds it, with disabled: true)"
+        )
 
 
 def test_the_endpoints_of_the_tests_are_those_of_the_pods() -> None:

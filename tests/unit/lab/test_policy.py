@@ -74,6 +74,13 @@ CASES: dict[str, tuple[tuple[str, ...], str, str, str, bool]] = {
     "a node to one whose interface is closed": ((HOST,), "n2", "n1", "tcp/80", False),
     "two hosts apart": ((HOST,), "office", "n2", "icmp", True),
     "a floating address, of the same node": ((EVERYBODY,), "shop/near", "shop/web (10.67.0.10)", "tcp/80", True),
+    "a floating address, of the node itself, which has a host endpoint": (
+        (HOST, EVERYBODY),
+        "n1",
+        "shop/web (10.67.0.10)",
+        "icmp",
+        True,
+    ),
     "a floating address, from outside": ((EVERYBODY,), "office", "shop/web (10.67.0.10)", "tcp/80", True),
     "a floating address, another port": ((EVERYBODY,), "office", "shop/web (10.67.0.10)", "icmp", False),
     "a service at the pod's node": ((EVERYBODY,), "office", "web@n1", "tcp/30080", True),
