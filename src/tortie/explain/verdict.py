@@ -249,12 +249,12 @@ def _text(cause: DropCause, packet: Packet, asked: Sequence[OwnerSaid], parties:
             )  # fmt: skip
             return f"{place}{first}, and {then}"
         case CauseKind.DENIED:
-            number = None if cause.by is None else cause.by.rule
-            who = "a rule" if cause.by is None or cause.by.chain is None else cause.by.chain.title
-            return f"{place}{who} rule {number} denies {traffic}"
+            assert cause.by is not None and cause.by.chain is not None
+            return f"{place}{cause.by.chain.title} rule {cause.by.rule} denies {traffic}"
         case CauseKind.NO_SUCH_PROFILE:
-            who = "a profile" if cause.by is None or cause.by.chain is None else cause.by.chain.name
-            return f"{place}the profile {who}, which the endpoint names, does not exist, and so denies everything"
+            assert cause.by is not None and cause.by.chain is not None
+            name = cause.by.chain.name
+            return f"{place}the profile {name}, which the endpoint names, does not exist, and so denies everything"
         case _:
             return f"{place}{_OTHER[cause.kind]}"
 

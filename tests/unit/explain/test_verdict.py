@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.explained_cluster import explained
-from tests.reference_builder import WORLD, policy, profile, read, workload
+from tests.reference_builder import WORLD, policy, profile, read, resource, workload
 
 WEB = "tcp 10.65.1.2:1000 10.65.0.2:8080"
 PORT_80 = policy("web", "a", "{ingress: [{action: Allow, protocol: TCP, destination: {ports: [80]}}, {action: Log}]}")
@@ -73,3 +73,10 @@ def test_why_a_rule_does_not_hold_is_said_by_what_the_packet_has(rule: str, pack
     resources = read(WORLD, policy("p", "a", f"{{types: [Ingress], ingress: [{{action: Allow, {rule}}}]}}"))
     (owner,) = explained(resources, packet, "eth0").verdict.asked
     assert owner.rules[0].why == why
+
+
+def test_an_end_is_called_by_the_endpoint_at_its_address_not_by_a_network_set_that_holds_it() -> None:
+    sets = resource("GlobalNetworkSet", "a", "{nets: [192.0.2.1/32]}")
+    resources = read(WORLD, sets, policy("p", "a", "{ingress: [{action: Allow, source: {selector: role == 'x'}}]}"))
+    verdict = explained(resources, "tcp 192.0.2.1:1 10.65.0.2:80", "eth0").verdict
+    assert verdict.text.endswith("does not allow tcp/80 from 192.0.2.1 to pod a/web")

@@ -128,6 +128,20 @@ def test_two_tables_that_change_what_packets_meet_are_changed_behind_a_fence() -
     ]
 
 
+def test_of_the_tables_that_change_all_but_one_are_fenced_and_none_that_stays() -> None:
+    def tables(rule: str) -> Tables:
+        return {**x("-j ACCEPT"), **{name: {"PREROUTING": [HOOK], "our-x": [rule]} for name in (RAW, MANGLE)}}
+
+    assert lines(tables("-i a -j DROP"), tables("-i b -j DROP")) == [
+        f"mangle -I our-x 1 -i b {FENCE} -j DROP",
+        f"mangle -I our-x 1 -i a {FENCE} -j DROP",
+        "raw :our-x - -",
+        "raw -A our-x -i b -j DROP",
+        "mangle :our-x - -",
+        "mangle -A our-x -i b -j DROP",
+    ]
+
+
 def test_chains_that_no_hook_leads_to_need_no_fence() -> None:
     before: Tables = {**x("-j DROP"), RAW: {"PREROUTING": [HOOK], "our-x": [], "our-p": ["-i a -j DROP"]}}
     after: Tables = {**x("-j ACCEPT"), RAW: {"PREROUTING": [HOOK], "our-x": [], "our-p": ["-i b -j DROP"]}}
