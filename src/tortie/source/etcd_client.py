@@ -14,7 +14,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+import ssl
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -359,7 +361,12 @@ class EtcdClient:
                     failures.append(failure)
                     self._next += 1
                 else:
+                    if self._closed:  # Meanwhile: nobody else would end it.
+                        await self._drop(self._connection)
+                        break
                     return self._connection
+            if self._closed:
+                raise DatastoreFailed("the client of etcd was closed")
             unauthorized = all(failure.unauthorized for failure in failures)
             raise DatastoreFailed("; ".join(failure.reason for failure in failures), unauthorized=unauthorized)
 
@@ -378,7 +385,10 @@ class EtcdClient:
             if error.code() is grpc.StatusCode.FAILED_PRECONDITION and "not enabled" in str(error.details()):
                 return connection  # A name and a password are given, and the server asks for none.
             await channel.close()
-            raise _failure(endpoint, error) from None
+            failure = _failure(endpoint, error)
+            if not endpoint.encrypted and "Socket closed" in str(error.details()):
+                failure = DatastoreFailed(f"{failure.reason}; it may want https")
+            raise failure from None
         except BaseException:
             await channel.close()
             raise
@@ -390,6 +400,7 @@ class EtcdClient:
         config = self._config
         authority = _pem(config.etcd_ca_cert, config.etcd_ca_cert_file)
         key, certificate = _pem(config.etcd_key, config.etcd_key_file), _pem(config.etcd_cert, config.etcd_cert_file)
+        _check_certificates(config, authority, key, certificate)
         credentials = grpc.ssl_channel_credentials(authority, key, certificate)
         return grpc.aio.secure_channel(endpoint.target, credentials, options=_CHANNEL_OPTIONS)
 
@@ -456,6 +467,24 @@ _CHANNELS_WORDS = re.compile(r"^.*last error: (?:[A-Z_]+: )?(?:ipv[46]:\S+: )?")
 """What gRPC puts in front of the reason for which a connection failed: states and addresses, which are said already."""
 
 
+_PLAIN_WORDS = (
+    (re.compile(r"^Unwrap failed"), "the server broke off the TLS session; it may not take the client's certificate"),
+    (re.compile(r"^Socket closed$"), "the server closed the connection"),
+    (re.compile(r"CERTIFICATE_VERIFY_FAILED|Hostname Verification"), "the server's certificate is not to be trusted: "),
+    (re.compile(r"WRONG_VERSION_NUMBER"), "the server does not speak TLS"),
+    (re.compile(r"^Failed parsing HTTP/2"), "the server is no etcd: "),
+    (re.compile(r"^Deadline Exceeded$"), "no answer in time"),
+)
+"""What gRPC's words for a failed connection mean; those that end in a colon are put in front of its own."""
+
+
+def _plain(details: str) -> str:
+    for pattern, words in _PLAIN_WORDS:
+        if pattern.search(details):
+            return words + details if words.endswith(": ") else words
+    return details
+
+
 def _token_is_old(error: grpc.RpcError) -> bool:
     """True when etcd no longer knows the token, or the permissions have changed since it was given."""
     if error.code() is grpc.StatusCode.UNAUTHENTICATED:
@@ -464,7 +493,7 @@ def _token_is_old(error: grpc.RpcError) -> bool:
 
 
 def _failure(endpoint: Endpoint, error: grpc.RpcError, *, uncertain: bool = False) -> DatastoreFailed:
-    code, details = error.code(), _CHANNELS_WORDS.sub("", str(error.details()))
+    code, details = error.code(), _plain(_CHANNELS_WORDS.sub("", str(error.details())))
     unauthorized = code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
     unauthorized = unauthorized or any(words in details for words in ("auth", "user name is empty"))
     return DatastoreFailed(
@@ -482,6 +511,41 @@ def _pem(text: str, file: str) -> bytes | None:
         return Path(file).read_bytes()
     except OSError as error:
         raise DatastoreFailed(f"{file}: {error.strerror}") from None
+
+
+def _check_certificates(config: ClientConfig, authority: bytes | None, key: bytes | None, own: bytes | None) -> None:
+    """Refuses what is no certificate, by its name: gRPC would say no more than that it failed, or abort the process."""
+    if (key is None) is not (own is None):
+        given, lacking = ("key", "certificate") if own is None else ("certificate", "key")
+        raise DatastoreFailed(f"a client's {given} is given, and no {lacking} for it")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if authority is not None:
+        name = config.etcd_ca_cert_file if not config.etcd_ca_cert else "etcdCACert"
+        with _as_file(authority) as path:
+            try:
+                context.load_verify_locations(path)
+            except ssl.SSLError:
+                raise DatastoreFailed(f"{name}: no certificate in PEM that can be read") from None
+    if key is not None and own is not None:
+        names = [config.etcd_cert_file if not config.etcd_cert else "etcdCert"]
+        names += [config.etcd_key_file if not config.etcd_key else "etcdKey"]
+        with _as_file(own) as own_path, _as_file(key) as key_path:
+            try:
+                # A key that asks for a password is none for gRPC either.
+                context.load_cert_chain(own_path, key_path, password="")
+            except ssl.SSLError as error:
+                told = "do not belong together" if error.reason == "KEY_VALUES_MISMATCH" else "cannot be read as PEM"
+                raise DatastoreFailed(f"{' and '.join(names)} {told}") from None
+
+
+@contextmanager
+def _as_file(data: bytes) -> Iterator[str]:
+    """A path for those who read only files; it holds the data in memory alone."""
+    descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        yield f"/proc/self/fd/{descriptor}"
 
 
 def _entry(kv: Any) -> Entry:
