@@ -348,8 +348,7 @@ class EtcdClient:
     async def _connected(self) -> _Connection:
         """The connection that there is, or one to the next server that answers; all are tried once."""
         async with self._lock:
-            if self._closed:
-                raise DatastoreFailed("the client of etcd was closed")
+            self._refuse_if_closed()
             if self._connection is not None:
                 return self._connection
             failures: list[DatastoreFailed] = []
@@ -365,10 +364,13 @@ class EtcdClient:
                         await self._drop(self._connection)
                         break
                     return self._connection
-            if self._closed:
-                raise DatastoreFailed("the client of etcd was closed")
+            self._refuse_if_closed()
             unauthorized = all(failure.unauthorized for failure in failures)
             raise DatastoreFailed("; ".join(failure.reason for failure in failures), unauthorized=unauthorized)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise DatastoreFailed("the client of etcd was closed")
 
     async def _connect(self, endpoint: Endpoint) -> _Connection:
         channel = self._open(endpoint)
