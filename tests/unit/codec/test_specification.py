@@ -50,6 +50,27 @@ def test_what_getopt_refuses_is_refused(text: str) -> None:
         read_specification(text.split(" "), V4)
 
 
+TOLD = {
+    "-m mark": "mark needs --mark",
+    "-j TTL": "TTL needs --ttl-set or --ttl-dec or --ttl-inc",
+    "-m addrtype": "addrtype needs an option",
+    "-m mark --mark": "--mark needs an argument",
+    "-m mark --mark 1 --mark 2": "--mark of mark can only be used once",
+    "-m mark --nosuch 1": "unknown option --nosuch",
+    "-m nosuch": "unknown match 'nosuch'",
+    "-j TTL ! --ttl-set 5": "--ttl-set of TTL cannot be inverted",
+    "-j TTL --ttl-set 5 --ttl-inc 2": "--ttl-inc cannot be used together with another option given before",
+    "-j TOS --or-tos 256": "not a number from 0 to 255: '256'",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), TOLD.items(), ids=TOLD)
+def test_what_is_wrong_is_said(text: str, message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_specification(text.split(" "), V4)
+    assert str(caught.value) == message
+
+
 def test_a_command_may_stand_anywhere_in_its_line() -> None:
     words = ["-j", "DROP", "-t", "mangle", "-I", "FORWARD", "3", "-s", "10.0.0.1"]
     line = read_line(words, V4)

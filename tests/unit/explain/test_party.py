@@ -28,6 +28,7 @@ PARTIES = Parties(RESOURCES)
         ("10.20.0.1", ["HostEndpoint eth of node-1"]),
         ("10.0.0.7", ["NetworkSet a/inner", "GlobalNetworkSet partners"]),
         ("10.0.1.7", ["NetworkSet a/inner"]),
+        ("::10.0.1.7", []),
         ("192.0.2.1", []),
     ],
 )
