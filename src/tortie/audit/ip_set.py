@@ -1,4 +1,8 @@
-"""The sets of a node: against the rules that look into them, what their names promise, and what was rendered."""
+"""The sets of a node: against the rules that look into them, what their names promise, and what was rendered.
+
+A set that was rendered is held against that alone. Where nothing was, the name of a set of ours promises its type (spec:
+rules 9.3), and a set that no rule looks into is left over; sets of others are not judged.
+"""
 
 from __future__ import annotations
 

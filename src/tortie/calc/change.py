@@ -1,4 +1,4 @@
-"""What became different between two views of a node."""
+"""What became different between two views of a node, so that whoever renders or programs them need not compare wholes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Which policies apply to an endpoint, in which tier and in which order (spec: model 6.3)."""
+"""Which policies apply to an endpoint, in which tier and in which order (spec: model 6.3).
+
+Calico 3.7 has one tier, so an endpoint has it or, where no policy selects it, none. A host endpoint has it four times, for
+each point at which policy acts; a policy that is both untracked and pre-DNAT acts as an untracked one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What is in force for a node, table by table, and what of it changed."""
+"""What is in force for a node, table by table, and what of it changed.
+
+Endpoints become here what the node is told of them; everything else comes as it is told. Nothing is worked out twice:
+what has not been set since changes were last taken is not looked at.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Values by key that come out in the order of their keys, and that tell which keys changed."""
+"""Values by key that come out in the order of their keys, and that tell which keys changed.
+
+Keys are kept sorted, so that a change costs one shift and a reading between changes nothing. A value that is again what it
+was when changes were last asked for has not changed.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Tests of the IP header, the frame and the devices (spec: netfilter 7.3), but for what needs routing.
 
 Sources: net/netfilter/xt_length.c, xt_hl.c, xt_dscp.c, xt_ecn.c, xt_iprange.c, xt_mac.c, xt_pkttype.c, xt_physdev.c,
-xt_devgroup.c, xt_realm.c, xt_policy.c.
+xt_devgroup.c.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Tests that ask the routing tables: addrtype, rpfilter, and those whose answer no snapshot holds (spec: netfilter 7.3).
 
-Sources: net/netfilter/xt_addrtype.c, net/ipv4/netfilter/ipt_rpfilter.c, net/ipv6/netfilter/ip6t_rpfilter.c, xt_realm.c,
-xt_policy.c.
+Sources: net/netfilter/xt_addrtype.c, net/ipv4/netfilter/ipt_rpfilter.c, net/ipv6/netfilter/ip6t_rpfilter.c, xt_policy.c.
 """
 
 from __future__ import annotations
