@@ -130,6 +130,9 @@ def _refuse_others(data: dict[str, Any], *known: str) -> None:
 _IPAM = {"IPAMBlock": _block, "BlockAffinity": _affinity, "IPAMHandle": _handle, "IPAMConfig": _config}
 
 
+_METADATA = ("name", "generateName", "namespace", "uid", "creationTimestamp", "labels", "annotations")
+"""In this order Go writes what a resource keeps of itself (Kubernetes 1.14, apimachinery meta/v1 ObjectMeta)."""
+
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
@@ -179,5 +182,6 @@ def _plain(resource: Resource) -> dict[str, Any]:
             data = plain_resource(replace(resource, metadata=replace(resource.metadata, resource_version="")))
             metadata = data["metadata"] | {"name": stored_name(kind, resource.metadata.name)}
             metadata.setdefault("creationTimestamp", None)
+            metadata = {name: metadata[name] for name in _METADATA if name in metadata}
             spec_data: dict[str, Any] = data.get("spec") or plain_value(resource.spec)
             return data | {"metadata": metadata, "spec": spec_data}

@@ -63,6 +63,21 @@ def test_times_are_there_when_they_are_not_known_and_revisions_never() -> None:
     assert parse_value(resource_key(key_of(node)), format_value(node)).metadata.resource_version == ""
 
 
+ENDPOINT_KEY = f"{RESOURCES}workloadendpoints/prod/n1-k8s-web-eth0"
+ENDPOINT = (
+    '{"kind":"WorkloadEndpoint","apiVersion":"projectcalico.org/v3","metadata":{"name":"n1-k8s-web-eth0",'
+    '"generateName":"web-","namespace":"prod","uid":"0a1b","creationTimestamp":"2019-05-21T09:11:22Z",'
+    '"labels":{"projectcalico.org/namespace":"prod","projectcalico.org/orchestrator":"k8s"},"annotations":{"a":"b"}},'
+    '"spec":{"node":"n1","orchestrator":"k8s","pod":"web","endpoint":"eth0","ipNetworks":["192.168.1.5/32"],'
+    '"profiles":["kns.prod"],"interfaceName":"cali8f3"}}'
+)
+"""Byte by byte as Calico's CNI plugin leaves it."""
+
+
+def test_fields_stay_in_the_order_in_which_go_writes_them() -> None:
+    assert format_value(parse_value(ENDPOINT_KEY, ENDPOINT.encode())).decode() == ENDPOINT
+
+
 def test_letters_that_go_escapes() -> None:
     assert format_object({"a": "<&>\u2028é"}) == b'{"a":"\\u003c\\u0026\\u003e\\u2028\xc3\xa9"}'
 
