@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.honest_run import HonestRun
-from tests.requirement import missing_for_etcd, missing_for_kernel
+from tests.requirement import missing_for_etcd, missing_for_faketime, missing_for_kernel
 
 TESTS = Path(__file__).parent
 
@@ -29,8 +29,8 @@ SUITES = {
     "browser": "the real page in a real browser",
     "hunt": "long searches, run by `make hunt`",
 }
-NEEDS = {"kernel": missing_for_kernel, "etcd": missing_for_etcd}
-"""What suites, and tests with the marker `etcd`, ask of the machine."""
+NEEDS = {"kernel": missing_for_kernel, "etcd": missing_for_etcd, "faketime": missing_for_faketime}
+"""What suites, and tests with the markers `etcd` and `faketime`, ask of the machine."""
 
 settings.register_profile("check", derandomize=True, deadline=None, database=None)
 settings.register_profile(
@@ -48,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in SUITES.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.addinivalue_line("markers", "etcd: needs real servers of etcd")
+    config.addinivalue_line("markers", "faketime: sets the clock that programs see")
     config.pluginmanager.register(HonestRun(config, TESTS, needs=NEEDS))
 
 

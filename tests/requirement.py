@@ -51,3 +51,16 @@ def missing_for_etcd() -> str | None:
         if shutil.which(program) is None:
             return f"{program} is not installed"
     return None
+
+
+@functools.cache
+def missing_for_faketime() -> str | None:
+    """What tests that set the clock of programs need and do not find here; None when they can run."""
+    if fake_time_library() is None:
+        return "libfaketimeMT is not installed"
+    return None
+
+
+def fake_time_library() -> Path | None:
+    """The library that gives programs another time, as Debian's package faketime has it; None when it is not there."""
+    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)

@@ -79,6 +79,8 @@ class AgentNode:
     environment: dict[str, str] = field(default_factory=dict)
     source: str = ""
     """What `--source` is; the directory of resources if nothing is said."""
+    prelude: str = ""
+    """Python that the agent's process runs first."""
 
     def __post_init__(self) -> None:
         self.node = Namespace()
@@ -118,7 +120,7 @@ class AgentNode:
         command = [
             sys.executable,
             "-c",
-            "from tortie.cli.main import main; main()",
+            f"{self.prelude}from tortie.cli.main import main; main()",
             "agent",
             "--source",
             self.source or str(self.resources),
