@@ -101,14 +101,14 @@ def _follow(
     import asyncio
     import os
 
-    from tortie.agent.setting import environment_parameters
+    from tortie.agent.setting import environment_parameters, local_parameters
     from tortie.cli.agent_source import open_source
     from tortie.cli.bgp_follow import follow
     from tortie.kernel.run import run_tool
 
     if given or output is None:
         raise InvalidInput("--source goes with -o and without RESOURCES")
-    opened, _ = open_source(source, node, environment_parameters(os.environ))
+    opened, _ = open_source(source, node, local_parameters({}, environment_parameters(os.environ)))
     folder = Path(output)
 
     def bring(resources: Resources) -> None:

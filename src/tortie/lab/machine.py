@@ -30,6 +30,7 @@ NAMESPACES = Path("/run/netns")
 _PREFIX = "tortie-lab"
 _END_S = 5.0
 _TURN_S = 0.05
+_OF_A_CLUSTER = ("FELIX_", "ETCD_", "CALICO_", "CNI_", "K8S_", "KUBECONFIG", "DATASTORE_TYPE", "USE_POD_CIDR")
 _MOST_ROUNDS = 20
 """Of removing what a command that was killed had still under way."""
 
@@ -106,6 +107,12 @@ class Machine:
         with inside(self.path(what)):
             return run_tool(command, data)
 
+    def run_program(self, what: str, environment: Mapping[str, str], command: Sequence[str], data: bytes = b"") -> Ran:
+        """Runs one of our own programs in a namespace to its end, with an environment of the laboratory's."""
+        foreign = os.environ.keys() - own_environment(os.environ).keys()
+        unset = (word for name in sorted(foreign) for word in ("-u", name))
+        return self.run(what, ["env", *unset, *(f"{name}={text}" for name, text in environment.items()), *command], data)
+
     def start(self, what: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> int:
         """Starts a program in a namespace that stays when this process ends; returns its number. Raises `OSError`."""
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +123,7 @@ class Machine:
                 stdout=file,
                 stderr=file,
                 start_new_session=True,
-                env={**os.environ, **(environment or {})},
+                env={**own_environment(os.environ), **(environment or {})},
             )
         process.returncode = 0  # it is not waited for here, and that is no mistake to warn of
         return process.pid
@@ -168,6 +175,11 @@ class Machine:
                     break
             else:
                 return
+
+
+def own_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what a shell of a real cluster says of that: its datastore, its Felix, its containers."""
+    return {name: text for name, text in environment.items() if not name.startswith(_OF_A_CLUSTER)}
 
 
 def _lock(folder: int, name: str) -> None:

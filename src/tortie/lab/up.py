@@ -73,7 +73,9 @@ class Laboratory:
         """Where programs on nodes find the datastore."""
         if self.topology.datastore != "etcd":
             return {}
-        return {"DATASTORE_TYPE": "etcdv3", "ETCD_ENDPOINTS": f"http://{self.topology.etcd_address}:2379"}
+        url = f"http://{self.topology.etcd_address}:2379"
+        # The last is for where the machine has a calicoctl.cfg, which counts more than the environment.
+        return {"DATASTORE_TYPE": "etcdv3", "ETCD_ENDPOINTS": url, "FELIX_ETCDENDPOINTS": url}
 
     def folder(self, what: str) -> Path:
         """The files of a node."""
@@ -247,8 +249,7 @@ def _start_etcd(lab: Laboratory) -> None:
 
 def ask_etcd(lab: Laboratory, command: str, data: bytes = b"") -> Ran:
     """Runs a command of `tortie.lab.etcd` where the laboratory's etcd is."""
-    environment = ["env", *(f"{name}={text}" for name, text in lab.environment.items())]
-    return lab.machine.run(ETCD, [*environment, sys.executable, "-m", "tortie.lab.etcd", command], data)
+    return lab.machine.run_program(ETCD, lab.environment, [sys.executable, "-m", "tortie.lab.etcd", command], data)
 
 
 def read_resources(directory: Path) -> Resources:
@@ -268,8 +269,10 @@ def start_agent(lab: Laboratory, node: str) -> int:
     folder = lab.folder(node)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "status.json").unlink(missing_ok=True)
+    (folder / "felix.cfg").touch()
     source = "etcd" if lab.topology.datastore == "etcd" else str(lab.resources)
-    command = [tortie(), "agent", "--source", source, "--node", node, "--status-file", str(folder / "status.json")]
+    own = ["--config", str(folder / "felix.cfg"), "--status-file", str(folder / "status.json")]
+    command = [tortie(), "agent", "--source", source, "--node", node, *own]
     return lab.machine.start(node, command, folder / "agent.log", lab.environment | agent_environment(lab, node))
 
 
@@ -368,8 +371,8 @@ def call_cni(lab: Laboratory, pod: LabPod, container: str, command: str) -> dict
         "CNI_PATH": str(Path(sys.executable).parent),
         "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE={pod.namespace};K8S_POD_NAME={pod.name}",
     }
-    words = ["env", *(f"{name}={text}" for name, text in environment.items()), tortie("tortie-cni")]
-    ran = lab.machine.run(pod.node, words, json.dumps(cni_config(lab, pod.node)).encode())
+    config = json.dumps(cni_config(lab, pod.node)).encode()
+    ran = lab.machine.run_program(pod.node, environment, [tortie("tortie-cni")], config)
     document: dict[str, Any] = json.loads(ran.out) if ran.out.strip() else {}
     if ran.code:
         message = " ".join(str(document.get(key, "")) for key in ("msg", "details")).strip() or ran.complaint

@@ -70,3 +70,11 @@ def test_before_bird_2_there_is_a_daemon_a_family(tmp_path: Path) -> None:
         ("bird.cfg", "bird.ctl"),
         ("bird6.cfg", "bird6.ctl"),
     ]
+
+
+def test_felixs_variables_say_where_etcd_is_as_they_do_to_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FELIX_ETCDENDPOINTS", "nowhere")
+    code, _, error = _run("--source", "etcd", "--node", "a", "-o", str(tmp_path))
+    assert (code, "'nowhere' is not an endpoint of etcd" in error) == (2, True)

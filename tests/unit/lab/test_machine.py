@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tortie.kernel.refusal import KernelRefused
-from tortie.lab.machine import Machine, checked, laboratories, runs
+from tortie.lab.machine import Machine, checked, laboratories, own_environment, runs
 from tortie.net.error import InvalidInput
 
 
@@ -36,6 +36,11 @@ def test_removing_takes_the_files_and_the_folder(tmp_path: Path) -> None:
     machine.remove()
     assert list(tmp_path.iterdir()) == []
     machine.remove()
+
+
+def test_a_shell_of_a_real_cluster_tells_a_laboratory_nothing() -> None:
+    shell = {"PATH": "/bin", "FELIX_LOGSEVERITYSCREEN": "Debug", "ETCD_ENDPOINTS": "x", "KUBECONFIG": "x", "HOME": "/"}
+    assert own_environment(shell) == {"PATH": "/bin", "HOME": "/"}
 
 
 def test_others_laboratories_are_left_alone(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def test_the_plugin_finds_etcd(tmp_path: Path) -> None:
     found = cni_config(lab, "n1")
     assert (found["datastore_type"], found["etcd_endpoints"]) == ("etcdv3", "http://10.10.0.253:2379")
     assert found["manifests_dir"] == str(tmp_path / "shop" / "resources")
-    assert lab.environment["ETCD_ENDPOINTS"] == "http://10.10.0.253:2379"
+    for name in ("ETCD_ENDPOINTS", "FELIX_ETCDENDPOINTS"):
+        assert lab.environment[name] == "http://10.10.0.253:2379"
 
 
 def test_the_agent_has_a_lock_of_its_own(lab: Laboratory, tmp_path: Path) -> None:
