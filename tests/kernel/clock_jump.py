@@ -143,6 +143,8 @@ def clocked_node(folder: Path, source: str, refresh_s: float) -> Iterator[Clocke
             node.put(allow_from("p", "a", "b", 7000))
         node.start()
         node.until(node.is_ready)
+        if node.server is not None:
+            node.until(node.has_own_key)
         yield node
 
 
@@ -172,9 +174,10 @@ def _check_repair(node: ClockedNode) -> None:
     name = next(line.split()[1] for line in node.tool("ipset", "save").splitlines() if line.startswith("create cali40s"))
     before = node.refreshes()
     node.until(lambda: node.refreshes() > before, node.refresh_s + 2, "a refresh")
+    begun = time.monotonic()
     node.tool("ipset", "add", name, "192.0.2.1")
-    took = node.until(lambda: "192.0.2.1" not in node.tool("ipset", "list", name), node.refresh_s + 3, "a repair")
-    assert 0.5 * node.refresh_s < took < node.refresh_s + 1
+    node.until(lambda: "192.0.2.1" not in node.tool("ipset", "list", name), node.refresh_s + 3, "a repair")
+    assert 0.5 * node.refresh_s < time.monotonic() - begun < node.refresh_s + 1.5
 
 
 def _is_now(node: ClockedNode, text: str) -> bool:
