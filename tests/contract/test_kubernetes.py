@@ -6,6 +6,7 @@ The server is a stand-in (tests/fakes/kubernetes_api.py); that lightkube's own c
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import ssl
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ from tests.hearing import Hearer, Source
 from tortie.model.endpoint import WorkloadEndpoint
 from tortie.model.event import Changed, Lost
 from tortie.model.read import Key
+from tortie.source import kubernetes_plug_in
 from tortie.source.client_config import ClientConfig
 from tortie.source.kubernetes import KINDS as WATCHED
 from tortie.source.kubernetes import KubernetesSource
@@ -566,36 +568,70 @@ class TestWhoWeAre:
         in_server(script, token="first", context=context)
 
     @pytest.mark.parametrize(
-        ("printed", "works"),
-        [('{"status": {"token": "secret"}}', True), ("nonsense", False), ("{}", False)],
-        ids=["a token", "no JSON", "no token"],
+        ("program", "words"),
+        [
+            ('echo \'{"status": {"token": "secret"}}\'', ""),
+            ("echo nonsense", "printed no token"),
+            ("echo '{}'", "printed no token"),
+            ("echo why >&2; exit 3", "ended with 3: why"),
+            ("exec sleep 60", "said nothing for 0 s"),
+        ],
+        ids=["a token", "no JSON", "no token", "an error", "silence"],
     )
-    def test_a_plug_in_that_says_who_we_are(self, tmp_path: Path, printed: str, works: bool) -> None:
-        plug_in = tmp_path / "plug-in"
-        plug_in.write_text(f"#!/bin/sh\necho '{printed}'\n")
-        plug_in.chmod(0o700)
+    def test_a_plug_in_that_says_who_we_are(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
+    ) -> None:
+        """However many kinds are asked for, it is run once."""
+        if "sleep" in program:
+            monkeypatch.setattr(kubernetes_plug_in, "LONGEST_S", 0.2)
+        plug_in = _plug_in(tmp_path, program)
 
         async def script(server: ApiServer) -> None:
-            program = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": str(plug_in)}
-            config = {
-                "current-context": "here",
-                "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-                "clusters": [{"name": "c", "cluster": {"server": server.url}}],
-                "users": [{"name": "u", "user": {"exec": program}}],
-            }
-            (tmp_path / "kubeconfig").write_text(json.dumps(config))
-            source = KubernetesSource(
-                KubernetesClient(ClientConfig(kubeconfig=str(tmp_path / "kubeconfig"))),
-                back_off=lambda: BackOff(60, 60),
-            )
+            client = KubernetesClient(_kubeconfig(tmp_path, server, plug_in))
+            source = KubernetesSource(client, back_off=lambda: BackOff(60, 60))
             async with Hearer(source) as heard:
                 await heard.until(lambda heard: heard.in_sync or heard.lost is not None, "heard")
-                async with asyncio.timeout(10):  # Until no plug-in runs any more.
-                    while not all(state.listed or state.lost for state in source._states.values()):
-                        await asyncio.sleep(0.005)
-                assert heard.in_sync is works
+                assert heard.in_sync is not bool(words)
+                if words:
+                    assert heard.lost is not None and f"{plug_in}: {words}" in heard.lost
+            assert (tmp_path / "runs").read_text() == "x"
 
         in_server(script, token="secret")
+
+    def test_a_token_that_runs_out_is_asked_for_once_more(self, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text("first")
+        plug_in = _plug_in(tmp_path, 'echo "{\\"status\\": {\\"token\\": \\"$(cat token)\\"}}"')
+
+        async def script(server: ApiServer) -> None:
+            async with Hearer(KubernetesSource(KubernetesClient(_kubeconfig(tmp_path, server, plug_in)))) as heard:
+                await heard.until_in_sync()
+                await all_watching(server)
+                (tmp_path / "token").write_text("second")
+                server.token = "second"
+                server.end_watches()
+                server.store.create(SETS, "", stored(net_set("a")))
+                await heard.until(lambda heard: len(heard.resources) == 1, "heard with the new token")
+                assert not any(isinstance(event, Lost) for event in heard.events)
+            assert (tmp_path / "runs").read_text() == "xx"
+
+        in_server(script, token="first")
+
+    def test_a_plug_in_ends_with_whom_it_works_for(self, tmp_path: Path) -> None:
+        """Nor does anything stay open to it, which would be found when the loop has ended."""
+        plug_in = _plug_in(tmp_path, "sleep 60 & echo $! > child; echo $$ > process; wait")
+
+        async def script(server: ApiServer) -> None:
+            async with Hearer(KubernetesSource(KubernetesClient(_kubeconfig(tmp_path, server, plug_in)))):
+                async with asyncio.timeout(10):
+                    while not (tmp_path / "process").exists() or not (tmp_path / "process").read_text():
+                        await asyncio.sleep(0.005)
+            for name in ("process", "child"):
+                number = (tmp_path / name).read_text().strip()
+                # What nobody waits for any more is at most a name in the table of processes.
+                assert _state(number) in ("", "Z")
+
+        in_server(script, token="secret")
+        gc.collect()
 
     def test_a_kubeconfig_with_a_certificate(self, tmp_path: Path) -> None:
         authority, context = _tls(tmp_path, ask_clients=True)
@@ -630,6 +666,35 @@ def _tls(folder: Path, *, ask_clients: bool = False) -> tuple[str, ssl.SSLContex
         authority.configure_trust(context)
         context.verify_mode = ssl.CERT_REQUIRED
     return str(folder / "authority.pem"), context
+
+
+def _plug_in(folder: Path, program: str) -> Path:
+    """A program that counts its runs in the file `runs`."""
+    path = folder / "plug-in"
+    path.write_text(f"#!/bin/sh\ncd {folder}\nprintf x >> runs\n{program}\n")
+    path.chmod(0o700)
+    return path
+
+
+def _kubeconfig(folder: Path, server: ApiServer, plug_in: Path) -> ClientConfig:
+    """A configuration by which the program says who we are."""
+    program = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": str(plug_in)}
+    config = {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": server.url}}],
+        "users": [{"name": "u", "user": {"exec": program}}],
+    }
+    (folder / "kubeconfig").write_text(json.dumps(config))
+    return ClientConfig(kubeconfig=str(folder / "kubeconfig"))
+
+
+def _state(process: str) -> str:
+    """The letter that the kernel has for how a process is (proc(5)); empty when there is none."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _nets(heard: Hearer, key: Key) -> list[str]:

@@ -27,6 +27,7 @@ from msgspec.structs import replace as replace_fields
 from tortie.net.error import InvalidInput
 from tortie.source.client_config import ClientConfig
 from tortie.source.failure import DatastoreFailed, HistoryGone
+from tortie.source.kubernetes_plug_in import PlugInAuth
 
 PAGE = 500
 """Objects that are asked for at once."""
@@ -102,7 +103,7 @@ class KubernetesClient:
         try:
             verify = verify_cluster(cluster.cluster, cluster.user or User(), cluster.abs_file, trust_env=False)
             transport = httpx.AsyncHTTPTransport(verify=verify, socket_options=_SOCKET_OPTIONS)
-            auth = user_auth(cluster.user)
+            auth = _auth(cluster.user)
         except (OSError, ValueError, ConfigError) as error:
             raise InvalidInput(f"cannot use the certificates or the user: {error}", source=_source(cluster)) from None
         self.server = cluster.cluster.server
@@ -289,6 +290,14 @@ def _read_kubeconfig(path: str) -> SingleConfig:
     except (OSError, ValueError, TypeError, AttributeError, MsgspecError, yaml.YAMLError, ConfigError) as error:
         raise InvalidInput(f"is no kubeconfig that can be used: {error}", source=path) from None
     assert found is not None
+    return found
+
+
+def _auth(user: User | None) -> httpx.Auth | None:
+    """How requests say who we are; a token wins over a program that makes one."""
+    if user is not None and user.exec and user.token_file is None and user.token is None:
+        return PlugInAuth(user.exec)
+    found: httpx.Auth | None = user_auth(user)
     return found
 
 
