@@ -77,6 +77,26 @@ def test_a_parameter_that_counts_for_nothing_says_so(tmp_path: Path) -> None:
     assert "parameter XDPEnabled has no effect in Tortie" in world.told(Level.INFO)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("LOGSEVERITYSCREN", " (did you mean LogSeverityScreen?)"),
+        ("WireguardListeningPort", ""),
+    ],
+)
+def test_a_parameter_that_nobody_knows_is_named_and_does_nothing(tmp_path: Path, name: str, words: str) -> None:
+    world = world_with(tmp_path, **{name: "x"}).sync(PROFILE)
+    assert f"parameter {name} is none of Felix 3.7 and has no effect{words}" in world.told(Level.WARNING)
+    assert not [line for line in world.told(Level.INFO) if name in line]
+    assert world.state.ready
+
+
+def test_what_felix_knows_and_tortie_does_without_is_no_mistake(tmp_path: Path) -> None:
+    world = world_with(tmp_path, TyphaK8sServiceName="calico-typha").sync(PROFILE)
+    assert "parameter TyphaK8sServiceName has no effect in Tortie" in world.told(Level.INFO)
+    assert not world.told(Level.WARNING)
+
+
 def test_before_everything_was_told_no_restart_is_needed(tmp_path: Path) -> None:
     world = world_with(tmp_path).tell(*resources(configuration("healthPort: 9098"))).sync(PROFILE)
     assert world.ended is None
@@ -113,6 +133,7 @@ def test_a_bad_value_of_another_parameter_is_replaced_by_its_default(tmp_path: P
     world = world_with(tmp_path, IpsetsRefreshInterval="often").sync(PROFILE)
     assert world.state.settings.ipsets_refresh_s == 10
     assert any("IpsetsRefreshInterval" in line for line in world.told(Level.WARNING))
+    assert not any("takes effect" in line for line in world.told(Level.INFO)), "it does not"
 
 
 def test_the_nodes_own_tunnel_address_is_a_parameter(tmp_path: Path) -> None:

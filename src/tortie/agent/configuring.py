@@ -12,10 +12,12 @@ from dataclasses import replace
 from tortie.agent.command import Command, Configure, Level, Log, Quit
 from tortie.agent.setting import (
     NEED_RESTART,
-    WITHOUT_EFFECT,
     changed_parameters,
     effective_parameters,
+    has_effect,
+    is_known,
     parse_settings,
+    unknown_parameter,
 )
 from tortie.agent.state import Agent
 from tortie.model.cluster import ClusterInformation
@@ -75,9 +77,12 @@ def configured(state: Agent) -> tuple[Agent, list[Command]]:
     before = state.parameters
     first = state.config is None
     state = replace(state, parameters=parameters, config=config, settings=settings, config_problem=None)
+    # The words of a warning begin with the parameter's name.
+    bad = {warning.partition(":")[0] for warning in (*warnings, *more)}
     commands: list[Command] = [Log(Level.WARNING, warning) for warning in (*warnings, *more)]
     for name in changed:
-        commands += _change_told(name, before.get(name), parameters.get(name), first=first)
+        if name not in bad:
+            commands.append(_change_told(name, before.get(name), parameters.get(name), first=first))
     commands.append(Configure(parameters, settings))
     restarting = [] if first else [name for name in changed if name in NEED_RESTART]
     if restarting and state.in_sync:
@@ -100,15 +105,17 @@ def _problem(text: str) -> Command:
     return Log(Level.ERROR, text)
 
 
-def _change_told(name: str, before: str | None, after: str | None, *, first: bool) -> list[Command]:
+def _change_told(name: str, before: str | None, after: str | None, *, first: bool) -> Command:
+    fields = {"parameter": name, "before": before, "after": after}
+    if not is_known(name):
+        return Log(Level.WARNING, unknown_parameter(name), fields)
     effect = "takes effect now"
-    if name in WITHOUT_EFFECT:
+    if not has_effect(name):
         effect = "has no effect in Tortie"
     elif name in NEED_RESTART and not first:
         effect = "takes effect after a restart"
     level = Level.DEBUG if name in _LOGGED_QUIETLY else Level.INFO
-    fields = {"parameter": name, "before": before, "after": after}
-    return [Log(level, f"parameter {name} {effect}", fields)]
+    return Log(level, f"parameter {name} {effect}", fields)
 
 
 def _resources(state: Agent) -> Resources:

@@ -7,8 +7,9 @@ which changes nothing for queries. Names are those of Felix 3.7 (spec: rules 10.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
@@ -28,11 +29,20 @@ class Figures:
     """Gauges by name, then by labels."""
     sums: dict[str, float] = field(default_factory=dict)
     """Of summaries: the sum; the count is in `counters` under the same name."""
+    latest: dict[str, deque[float]] = field(default_factory=dict)
+    """Of summaries: the last values, of which the quantiles are."""
 
     def observe(self, name: str, value: float) -> None:
         """Adds one observation to a summary."""
         self.sums[name] = self.sums.get(name, 0.0) + value
         self.counters[name] += 1
+        self.latest.setdefault(name, deque(maxlen=_LATEST)).append(value)
+
+
+_LATEST = 200
+"""Felix' quantiles are of the last ten minutes; here they are of so many values, and stay when nothing happens."""
+QUANTILES = (0.5, 0.9, 0.99)
+"""Those that Felix gives out, and its dashboards show (prometheus/client_golang 0.9, DefObjectives)."""
 
 
 COUNTERS: Mapping[str, str] = {
@@ -76,6 +86,8 @@ SUMMARIES: Mapping[str, str] = {
     "felix_int_dataplane_msg_batch_size": "Changes of resources that one pass took up.",
     "felix_exec_time_micros": "Microseconds that tools ran.",
 }
+_WITHOUT_QUANTILES = frozenset({"felix_exec_time_micros"})
+"""Of these only totals are known."""
 
 
 class FelixCollector(Collector):
@@ -101,7 +113,19 @@ class FelixCollector(Collector):
                 labelled.add_sample(name, dict(labels), value)
             yield labelled
         for name, text in SUMMARIES.items():
-            yield SummaryMetricFamily(name, text, count_value=figures.counters[name], sum_value=figures.sums.get(name, 0.0))
+            summary = SummaryMetricFamily(
+                name, text, count_value=figures.counters[name], sum_value=figures.sums.get(name, 0.0)
+            )
+            if name not in _WITHOUT_QUANTILES:
+                values = sorted(figures.latest.get(name, ()))
+                for share in QUANTILES:
+                    summary.add_sample(name, {"quantile": str(share)}, quantile(values, share))
+            yield summary
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value, of some in order, that `share` of them do not exceed; not a number when there are none."""
+    return values[max(0, math.ceil(share * len(values)) - 1)] if values else math.nan
 
 
 def metrics_text(figures: Figures, refresh: Callable[[], None], *, process: bool) -> Callable[[], bytes]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tortie.model.parameter import FELIX_PARAMETERS
+from tortie.model.problem import nearest
 from tortie.net.error import InvalidInput
 
 ENVIRONMENT_PREFIX = "felix_"
@@ -42,6 +43,8 @@ _SPELLINGS = {
         "IPv4VXLANTunnelAddr", "EtcdAddr", "EtcdScheme", "EtcdKeyFile", "EtcdCertFile", "EtcdCaFile", "EtcdEndpoints",
     )
 }  # fmt: skip
+_OTHERS = ("typha",)
+"""Beginnings of parameters that are Felix's and about programs that Tortie does without."""
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -113,6 +116,22 @@ def effective_parameters(datastore: Mapping[str, str], local: Mapping[str, str])
 def _spelled(parameters: Mapping[str, str]) -> dict[str, str]:
     """Values that are given, under the names that Felix has for them."""
     return {_SPELLINGS.get(name.lower(), name): text for name, text in parameters.items() if text}
+
+
+def is_known(name: str) -> bool:
+    """True for a parameter that Felix 3.7 has; it passes over others (spec: rules 11.1)."""
+    return name.lower() in _SPELLINGS or name.lower().startswith(_OTHERS)
+
+
+def has_effect(name: str) -> bool:
+    """True for a parameter that Tortie does something with."""
+    return name.lower() in _SPELLINGS and name not in WITHOUT_EFFECT
+
+
+def unknown_parameter(name: str) -> str:
+    """What is said of a parameter that is not known: that it does nothing, and which may have been meant."""
+    remedy = nearest(name, _SPELLINGS.values())
+    return f"parameter {name} is none of Felix 3.7 and has no effect" + (f" ({remedy})" if remedy else "")
 
 
 # --- values ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tortie.agent.metric import Figures, metrics_text
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tortie.agent.metric import Figures, metrics_text, quantile
 
 
 def page(figures: Figures, *, process: bool = False) -> list[str]:
@@ -32,6 +35,39 @@ def test_summaries_have_count_and_sum() -> None:
     lines = page(figures)
     assert "felix_int_dataplane_apply_time_seconds_count 2.0" in lines
     assert "felix_int_dataplane_apply_time_seconds_sum 0.75" in lines
+
+
+def test_quantiles_are_those_that_dashboards_show() -> None:
+    """As `felix_int_dataplane_apply_time_seconds{quantile="0.99"}` on Calico's own dashboard of Felix."""
+    figures = Figures()
+    name = "felix_int_dataplane_apply_time_seconds"
+    assert f'{name}{{quantile="0.5"}} NaN' in page(figures)
+    for value in range(1000, 0, -1):
+        figures.observe(name, float(value))
+    lines = page(figures)
+    assert [line for line in lines if "quantile" in line and line.startswith(name)] == [
+        f'{name}{{quantile="0.5"}} 100.0',
+        f'{name}{{quantile="0.9"}} 180.0',
+        f'{name}{{quantile="0.99"}} 198.0',
+    ]
+    assert f"{name}_count 1000.0" in lines
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "found"), [((3.0,), 0.99, 3.0), ((1.0, 2.0), 0.5, 1.0), ((1.0, 2.0), 0.9, 2.0)]
+)
+def test_a_quantile(values: tuple[float, ...], share: float, found: float) -> None:
+    assert quantile(values, share) == found
+
+
+def test_the_page_is_what_prometheus_reads() -> None:
+    figures = Figures()
+    figures.observe("felix_int_dataplane_msg_batch_size", 2.0)
+    families = {family.name: family for family in text_string_to_metric_families("\n".join(page(figures)) + "\n")}
+    assert {sample.name for sample in families["felix_int_dataplane_msg_batch_size"].samples} == {
+        "felix_int_dataplane_msg_batch_size", "felix_int_dataplane_msg_batch_size_count",
+        "felix_int_dataplane_msg_batch_size_sum",
+    }  # fmt: skip
 
 
 def test_labels() -> None:
