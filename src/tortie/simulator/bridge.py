@@ -43,7 +43,7 @@ def receive_frame(run: Run, skb: Skb, node: FamilyNode, bridge: Link, mac_destin
         if up:
             return enter(run, skb, node)
         _note(run, skb, "bridged without meeting any table: bridge netfilter is off")
-        return Arrived(Disposition.FORWARDED, Egress(_other_port(node, bridge, port) or bridge.name, skb.packet, skb.mark))
+        return Arrived(Disposition.FORWARDED, Egress(_only_way(node, bridge, port) or bridge.name, skb.packet, skb.mark))
     skb.phys_in = port
     refuse_headers(skb, node)
     before = skb.packet.dst
@@ -79,7 +79,7 @@ def _goes_up(run: Run, skb: Skb, node: FamilyNode, bridge: Link, mac_destination
 def _bridge(run: Run, skb: Skb, node: FamilyNode, bridge: Link, port: str) -> Arrived:
     skb.bridged = skb.forwarded = True
     skb.out_iface = bridge.name
-    skb.phys_out = _other_port(node, bridge, port)
+    skb.phys_out = _only_way(node, bridge, port)
     _note(run, skb, f"bridged from {port} to {skb.phys_out or 'a port that is not known'}")
     node.run_hook(run, skb, Hook.FORWARD)
     # br_nf_post_routing tells POSTROUTING no input device, but the port stays known (seen on Linux 6.18).
@@ -89,10 +89,11 @@ def _bridge(run: Run, skb: Skb, node: FamilyNode, bridge: Link, port: str) -> Ar
     return Arrived(arrived.disposition, Egress(skb.phys_out or bridge.name, out.packet, out.mark, out.random_sport))
 
 
-def _other_port(node: FamilyNode, bridge: Link, port: str) -> str | None:
-    """The port a bridged frame leaves by, where the bridge leaves no choice."""
-    others = [link.name for link in node.snapshot.links or () if link.master == bridge.name and link.name != port]
-    return others[0] if len(others) == 1 else None
+def _only_way(node: FamilyNode, bridge: Link, port: str) -> str | None:
+    """The port a bridged frame leaves by, where the bridge leaves no choice (should_deliver in net/bridge/br_forward.c)."""
+    links = (link for link in node.snapshot.links or () if link.master == bridge.name)
+    ways = [link.name for link in links if link.name != port or link.hairpin]
+    return ways[0] if len(ways) == 1 else None
 
 
 def _note(run: Run, skb: Skb, text: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.node_builder import hits, left_as, node, packet
 from tortie.net.address import parse_prefix
 from tortie.net.node import InterfaceAddress, Link
-from tortie.simulator.trace import Disposition, Trace, Verdict
+from tortie.simulator.trace import Disposition, NoteStep, Trace, Verdict
 from tortie.simulator.walk import Arrival, walk
 
 MAC, OTHER = bytes.fromhex("020000000001"), bytes.fromhex("020000000099")
@@ -39,6 +39,22 @@ def test_a_bridged_frame_walks_forward_with_the_bridge_as_both_devices_and_keeps
     )  # fmt: skip
     assert trace.out is not None
     assert trace.out.packet.ttl == 64
+
+
+WAYS = {
+    "a third port": (*BRIDGE, Link("p2", 13, kind="veth", master="br0")),
+    "hairpin mode, in which a frame may leave by the port it came in": (
+        BRIDGE[0], replace(BRIDGE[1], hairpin=True), BRIDGE[2],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("links", WAYS.values(), ids=WAYS)
+def test_where_a_frame_has_several_ways_the_port_it_leaves_by_is_not_known(links: tuple[Link, ...]) -> None:
+    rules = "*filter\n:FORWARD DROP\n-A FORWARD -m physdev --physdev-out p1 -j ACCEPT"
+    walked = walk(node(rules, extra_links=links, sysctls=ON), Arrival(NEIGHBOUR, "p0"))
+    assert walked.verdict is Verdict.UNKNOWN
+    assert any("a port that is not known" in step.text for step in walked.trace.steps if isinstance(step, NoteStep))
 
 
 def test_the_policy_of_forward_stops_bridged_frames_when_the_switch_is_on() -> None:
