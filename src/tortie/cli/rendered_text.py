@@ -4,7 +4,7 @@
 what `ipset save` prints of its sets but for what the kernel draws by lot: the seed of the hash (`initval`) and with it the
 order of members, which are sorted here, and the size of the hash table, which grows as members come.
 
-The kernel's order, as it was found (tests/kernel/test_render_command.py): chains of the kernel first, then others by
+The kernel's order, as it was found on iptables 1.8.9: chains of the kernel first, then others by
 name. nft tables come in the order of iptables' own list (iptables 1.8, nft.h, enum nft_table_type), legacy tables with
 the one that was made last in front, so that it follows from the order of the first restores.
 """

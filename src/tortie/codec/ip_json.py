@@ -1,7 +1,7 @@
 """What `ip -j` prints, as objects whose fields are asked for by name and kind.
 
 `ip` may print one name twice in an object: a route with a tunnel (`encap`) holds the tunnel's `dst` and `tos` beside its
-own. The first value of a name counts, except that what a tunnel prints about itself is put aside (`tunnel_words`). Numbers
+own. The first value of a name counts, except that what a tunnel prints about itself is put aside (`_TUNNEL_WORDS`). Numbers
 come as numbers, as decimal or as hexadecimal text, depending on version and on `-N`. A list may hold empty objects, which
 stand for what a filter left out.
 """

@@ -1,8 +1,8 @@
 """Kinds of option arguments: how one is read in any spelling iptables accepts and written as iptables-save prints it.
 
 A `Kind` is two functions. `read` takes the argument's words joined by one blank and raises `InvalidInput`; `write` gives
-text that `read` maps to the same value. Kinds know nothing of options or extensions; those tables are in `match_table`
-and `target_table`. Numbers follow strtoul: decimal, `0x` hexadecimal, leading `0` octal.
+text that `read` maps to the same value. Kinds know nothing of options or extensions; those tables are in
+`match_*` and `target_*`. Numbers follow strtoul: decimal, `0x` hexadecimal, leading `0` octal.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _ACCEPT_REMARKS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class MarkBit:
-    """A bit with a meaning; `raw_meaning` replaces it in the raw table, where Calico uses scratch 0 for something else."""
+    """A bit with a meaning; `raw_name` is its name in the raw table, where Calico uses scratch 0 for something else."""
 
     mask: int
     name: str

@@ -162,8 +162,8 @@ RESTORED = {
         ":INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -j DROP\n-A INPUT -p tcp -j ACCEPT\n",
     ),
     "missing counters and policies": (
-        "*filter\n:x\n:y -\n:INPUT -\n:FORWARD DROP\n[3:4] -I x -j DROP\nCOMMIT\n",
-        ":INPUT ACCEPT\n:FORWARD DROP\n:OUTPUT ACCEPT [0:0]\n:x -\n:y -\n[3:4] -A x -j DROP\n",
+        "*filter\n:x\n:y -\n:INPUT -\n:FORWARD DROP\n[5:6] -A x -j RETURN\n[3:4] -I x -j DROP\nCOMMIT\n",
+        ":INPUT ACCEPT\n:FORWARD DROP\n:OUTPUT ACCEPT [0:0]\n:x -\n:y -\n[3:4] -A x -j DROP\n[5:6] -A x -j RETURN\n",
     ),
     "rules out of the chains' order": (
         "*filter\n:a -\n:b -\n-A b -j DROP\n-A a -j b\n-A b -j ACCEPT\nCOMMIT\n",

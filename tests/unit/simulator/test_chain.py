@@ -141,6 +141,14 @@ def test_an_unknown_target_leaves_both_doors_open() -> None:
     assert "NOSUCHTARGET" in walked.outcomes[1].decided_by.text
 
 
+def test_a_target_whose_work_here_is_not_known_leaves_both_doors_open() -> None:
+    rules = "*raw\n:PREROUTING ACCEPT\n-A PREROUTING -j CT --zone 5\n-A PREROUTING -j CONNMARK --set-xmark 0x1/0xffffffff"
+    walked = walk_packet(node(rules), UDP)
+    assert walked.verdict is Verdict.UNKNOWN
+    assert [one.conditions[0].option for one in walked.outcomes] == ["ignore", "unknown"]
+    assert "template" in walked.outcomes[1].decided_by.text
+
+
 def test_a_packet_too_short_for_a_match_is_dropped_by_it() -> None:
     """V101: legacy drops, nft passes on."""
     rules = "*mangle\n:PREROUTING ACCEPT\n-A PREROUTING -p tcp -m tcp --dport 80"

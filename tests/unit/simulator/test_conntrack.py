@@ -85,6 +85,11 @@ def test_a_conversation(made: Node) -> None:
     ]
     assert [step.state for step in seen] == [CtState.NEW, CtState.NEW, CtState.ESTABLISHED, CtState.ESTABLISHED]
     assert [step.direction for step in seen[1:]] == [Direction.ORIGINAL, Direction.REPLY, Direction.ORIGINAL]
+    assert [step.text for step in seen[1:]] == [
+        "NEW: original direction of a known connection, TCP SYN_SENT, the SYN once more",
+        "ESTABLISHED: reply direction of a known connection, TCP SYN_SENT to SYN_RECV",
+        "ESTABLISHED: original direction of a known connection, TCP SYN_RECV to ESTABLISHED",
+    ]
     (entry,) = (one.entry() for one in session.connections)
     assert (entry.state, entry.assured, entry.seen_reply) == ("ESTABLISHED", True, True)
 

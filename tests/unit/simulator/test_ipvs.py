@@ -8,7 +8,7 @@ from tests.node_builder import address, hits, left_as, node, packet
 from tortie.net.address import parse_prefix
 from tortie.net.node import InterfaceAddress, Link
 from tortie.simulator.flow import walk_flow
-from tortie.simulator.trace import Disposition, Trace, Verdict
+from tortie.simulator.trace import Disposition, NatStep, Trace, Verdict
 from tortie.simulator.walk import Arrival, Node, walk
 
 VIPS = (Link("kube-ipvs0", 9, up=False, addresses=(InterfaceAddress(parse_prefix("10.96.0.1/32")),)),)
@@ -46,6 +46,9 @@ def test_the_conversation_works_and_answers_come_from_the_service() -> None:
     assert flow.works is True
     assert flow.reply is not None
     assert left_as(flow.reply.trace) == "e0 10.96.0.1:80>10.0.0.5:1"
+    assert [step.text for step in flow.reply.trace.steps if isinstance(step, NatStep)] == [
+        "IPVS restores the service's address 10.96.0.1:80"
+    ]
     assert "mangle:FORWARD:P1" in hits(flow.reply.trace)
     assert flow.again is not None
     assert left_as(flow.again.trace) == "e1 10.0.0.5:1>10.1.0.9:8080"

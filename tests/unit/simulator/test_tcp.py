@@ -54,6 +54,9 @@ CONVERSATIONS = {
         *OPEN, "> S 7000 0: ESTABLISHED", "< SA 9000 7001: SYN_RECV", "> A 7001 9001: ESTABLISHED",
     ],
     "the SYN once more": ["> S 100 0: SYN_SENT", "> S 100 0: SYN_SENT"],
+    "a SYN with a later number before any answer begins anew": [
+        "> S 100 0: SYN_SENT", "> S 5000 0: SYN_SENT", "< SA 500 5001: SYN_RECV", "> A 5001 501: ESTABLISHED",
+    ],
     "a SYN after the end opens another connection": [
         *OPEN, "> FA 101 501: FIN_WAIT", "< FA 501 102: LAST_ACK", "> A 102 502: TIME_WAIT", "> S 9000 0: SYN_SENT",
     ],
