@@ -57,3 +57,12 @@ def test_a_chain_is_compiled_when_it_is_first_entered() -> None:
     chain.rules()
     assert chain.table.chains["c0"].compiled is None
     walk_packet(made, packet("udp", "10.0.0.5:1", "10.1.0.9:2"))
+
+
+def test_rules_that_test_the_same_have_memories_of_their_own() -> None:
+    nth = "-m statistic --mode nth --every 2 --packet 0"
+    made = node(f"*filter\n:FORWARD ACCEPT\n-A FORWARD {nth} -m mark --mark 0x1\n-A FORWARD {nth}\n")
+    session = made.session()
+    session.memory = {("filter", "FORWARD", 1, 0): 1, ("filter", "FORWARD", 2, 0): 0}
+    walk(made, Arrival(packet("udp", "10.0.0.5:1", "10.1.0.9:2"), "e0"), session)
+    assert session.memory == {("filter", "FORWARD", 1, 0): 0, ("filter", "FORWARD", 2, 0): 1}
