@@ -23,8 +23,8 @@ from tortie.net.error import InvalidInput
 DEFAULT_PATH = Path("/run/tortie/status.json")
 
 
-def status_document(status: NodeStatus, now: datetime) -> dict[str, Any]:
-    """The status as JSON; endpoints in order, workloads as `orchestrator/workload/endpoint`."""
+def status_document(status: NodeStatus, now: datetime, version: str = "") -> dict[str, Any]:
+    """The status as JSON; endpoints in order, workloads as `orchestrator/workload/endpoint`; `version` is the agent's."""
     workloads = {
         "/".join((one.orchestrator, one.workload, one.endpoint)): state.value
         for one, state in status.endpoints.items()
@@ -33,6 +33,7 @@ def status_document(status: NodeStatus, now: datetime) -> dict[str, Any]:
     hosts = {one: state.value for one, state in status.endpoints.items() if isinstance(one, str)}
     return {
         "time": now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "version": version,
         "node": status.hostname,
         "pid": status.pid,
         "uptimeSeconds": round(status.uptime_s, 1),
@@ -58,10 +59,11 @@ def status_document(status: NodeStatus, now: datetime) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class StatusFile:
-    """Writes the status to a file; `now` tells the time that stands in it."""
+    """Writes the status to a file; `now` tells the time that stands in it, `version` is the agent's."""
 
     path: Path
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    version: str = ""
 
     async def write(self, status: NodeStatus) -> None:
         """Replaces the file; raises `OSError`, and then the old one is still there."""
@@ -69,7 +71,7 @@ class StatusFile:
 
     def replace(self, status: NodeStatus) -> None:
         """The same, blocking."""
-        text = json.dumps(status_document(status, self.now()), indent=1) + "\n"
+        text = json.dumps(status_document(status, self.now(), self.version), indent=1) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
         try:

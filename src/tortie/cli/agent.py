@@ -66,6 +66,8 @@ def agent(
     proc_sys: Path,
 ) -> None:
     """Runs the agent to its end."""
+    from importlib import metadata
+
     from tortie.agent.log import set_up_log
     from tortie.agent.setting import environment_parameters, local_parameters
     from tortie.agent.state import Agent
@@ -77,8 +79,9 @@ def agent(
     local = local_parameters(_file_parameters(config_file), environment_parameters(os.environ))
     name = node or local.get("FelixHostname") or os.uname().nodename.lower()
     source, sinks = open_source(source_name, name, local)
+    file = StatusFile(status_file or DEFAULT_PATH, version=metadata.version("tortie"))
     try:
-        world = _world(name, source, [StatusFile(status_file or DEFAULT_PATH), *sinks], backend, proc_sys)
+        world = _world(name, source, [file, *sinks], backend, proc_sys)
     except KernelRefused as refusal:
         click.echo(f"tortie: {refusal}", err=True)
         raise SystemExit(1) from None

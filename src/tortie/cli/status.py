@@ -67,27 +67,47 @@ def is_well(found: Mapping[str, Any]) -> bool:
 
 def status_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The status in words: the summary, then whatever needs attention, then endpoints that are not up."""
+    from importlib import metadata
+
+    ours = metadata.version("tortie")
     running = f"running, process {found['pid']}" if found["running"] else "NOT RUNNING"
     age = "at an unknown time" if found["ageSeconds"] is None else f"{found['ageSeconds']:.0f} s ago"
     yield f"agent      {running}; wrote this {age}, {_duration(found.get('uptimeSeconds'))} after it began"
+    if found.get("version") != ours:
+        yield f"version    {found.get('version') or 'unknown'}; this command is {ours}"
+    if not found["running"]:
+        yield "           what follows is how it was then; what was programmed stands, and nobody looks after it"
     yield f"node       {found['node']}"
     yield f"datastore  {_datastore(found)}"
     yield f"kernel     {_kernel(found)}"
     for title, name in (("workloads", "workloadEndpoints"), ("hosts", "hostEndpoints")):
-        endpoints = found.get(name) or {}
-        counts = Counter(endpoints.values())
+        counts = Counter(_table(found, name).values())
         told = ", ".join(f"{counts[word]} {word}" for word in ("up", "down", "error") if counts[word])
         yield f"{title:10} {told or 'none'}"
     for title, name in (("problem", "problems"), ("remark", "remarks")):
-        for text in found.get(name) or ():
+        for text in _list(found, name):
             yield f"{title:10} {text}"
-    for one in found.get("unreadable") or ():
-        closed = "; what it could have stopped is closed" if one.get("closed") else ""
-        yield f"unreadable {one.get('resource') or one.get('place')}: {one.get('problem')}{closed}"
+    for one in _list(found, "unreadable"):
+        if isinstance(one, Mapping):
+            closed = "; what it could have stopped is closed" if one.get("closed") else ""
+            yield f"unreadable {one.get('resource') or one.get('place')}: {one.get('problem')}{closed}"
+        else:
+            yield f"unreadable {one}"
     for name in ("workloadEndpoints", "hostEndpoints"):
-        for endpoint, word in (found.get(name) or {}).items():
+        for endpoint, word in _table(found, name).items():
             if word != "up":
                 yield f"{word:10} {endpoint}"
+
+
+def _list(found: Mapping[str, Any], name: str) -> list[Any]:
+    """A list of the file; an agent of another version may have written something else there."""
+    value = found.get(name)
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _table(found: Mapping[str, Any], name: str) -> dict[str, str]:
+    value = found.get(name)
+    return {key: str(word) for key, word in value.items()} if isinstance(value, dict) else {}
 
 
 def _datastore(found: Mapping[str, Any]) -> str:

@@ -26,7 +26,8 @@ STATUS = NodeStatus(
 
 
 def test_the_document() -> None:
-    document = status_document(STATUS, NOON)
+    document = status_document(STATUS, NOON, "1.2")
+    assert document["version"] == "1.2"
     assert document["time"] == "2026-01-01T12:00:00Z"
     assert document["uptimeSeconds"] == 61.3
     assert list(document["workloadEndpoints"].items()) == [("k8s/ns/a/eth0", "error"), ("k8s/ns/b/eth0", "up")]

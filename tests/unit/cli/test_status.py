@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tortie.cli.main import main
 from tortie.cli.status import age_s, is_running, status_lines
 
 GOOD: dict[str, Any] = {
-    "time": "2026-01-01T12:00:00Z", "node": "node-1", "pid": 1, "uptimeSeconds": 61.0, "inSync": True, "ready": True,
+    "time": "2026-01-01T12:00:00Z", "version": metadata.version("tortie"),
+    "node": "node-1", "pid": 1, "uptimeSeconds": 61.0, "inSync": True, "ready": True,
     "datastoreLost": None, "heldBack": None, "problems": [], "remarks": [], "unreadable": [],
     "workloadEndpoints": {"k8s/ns/a/eth0": "up", "k8s/ns/b/eth0": "error"}, "hostEndpoints": {},
 }  # fmt: skip
@@ -33,6 +35,11 @@ def run(tmp_path: Path, changes: dict[str, Any], *words: str) -> tuple[int, str]
     [
         ({}, 0, "as the datastore says"),
         ({"pid": 4_000_000}, 1, "NOT RUNNING"),
+        ({"pid": 4_000_000}, 1, "what follows is how it was then"),
+        ({"version": "0.0.1"}, 0, f"version    0.0.1; this command is {metadata.version('tortie')}"),
+        ({"version": None}, 0, "version    unknown"),
+        ({"workloadEndpoints": ["a"], "unreadable": ["b"], "problems": "c"}, 1, "problem    c"),
+        ({"workloadEndpoints": {"a": 7}, "uptimeSeconds": "x", "time": 5, "remarks": {"x": 1}}, 0, "7          a"),
         ({"ready": False}, 1, "being programmed"),
         ({"ready": False, "heldBack": "the interfaces are not known"}, 1, "nothing is programmed: the interfaces"),
         ({"problems": ["the lock"]}, 1, "NOT as the datastore says"),
@@ -49,6 +56,10 @@ def test_what_is_said_and_the_exit_code(tmp_path: Path, changes: dict[str, Any],
     found, output = run(tmp_path, changes)
     assert found == code
     assert said in output
+
+
+def test_nothing_is_said_of_the_version_that_is_the_same(tmp_path: Path) -> None:
+    assert "version" not in run(tmp_path, {})[1]
 
 
 def test_endpoints_are_counted_and_those_in_trouble_named(tmp_path: Path) -> None:
