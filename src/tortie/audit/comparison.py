@@ -16,7 +16,7 @@ from tortie.audit.judgement import Judged, Judgement
 from tortie.audit.words import tracking_hash, without_hash
 from tortie.codec.rule import format_rule
 from tortie.netfilter.rule import Chain
-from tortie.reconcile.edit import common_length
+from tortie.reconcile.edit import common_ends
 
 MOST_COMPARED = 4_000_000
 """Pairs of rules that are looked at to find out which belong together; beyond it they are paired as they stand."""
@@ -41,8 +41,7 @@ def compare_chain(held: Chain, wanted: Chain, judged: Sequence[Judged], place: P
 
 def _changes(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[range, range]]:
     """Runs of rules, as places from 0, that stand where others should."""
-    head = common_length(old, new)
-    tail = common_length(old[head:][::-1], new[head:][::-1])
+    head, tail = common_ends(old, new)
     before, after = old[head : len(old) - tail], new[head : len(new) - tail]
     if len(before) * len(after) > MOST_COMPARED:
         yield range(head, len(old) - tail), range(head, len(new) - tail)

@@ -18,7 +18,7 @@ from tortie.netfilter.hook import BUILTIN_CHAINS
 from tortie.netfilter.match import CommentMatch, Match, OpaqueMatch, SetMatch
 from tortie.netfilter.rule import Rule, Table
 from tortie.netfilter.target import Goto, Jump, Log, Nflog, OpaqueTarget, SetTarget, Target
-from tortie.reconcile.edit import common_length
+from tortie.reconcile.edit import common_ends
 from tortie.reconcile.way import lasting_ways
 
 DESTINATION_CHAINS = ("PREROUTING", "OUTPUT")
@@ -57,8 +57,7 @@ def differences(old: Table, new: Table) -> list[Difference]:
         staying: Sequence[Rule] = before
         if before is not after and before != after:
             a, b = [bare(rule) for rule in before], [bare(rule) for rule in after]
-            head = common_length(a, b)
-            tail = common_length(a[head:][::-1], b[head:][::-1])
+            head, tail = common_ends(a, b)
             gone, come = before[head : len(a) - tail], after[head : len(b) - tail]
             ways = lasting_ways(old, before[head:], new, after[head:]) if gone and come else ()
             if not all(changes_nothing(rule.target) for rule in (*gone, *come)):
@@ -111,8 +110,7 @@ def translation_differences(old: Table, new: Table) -> dict[str, tuple[Rule, ...
     for chain in DESTINATION_CHAINS if changed else ():
         a = list(_translations(old, new, chain, changed))
         b = list(_translations(new, old, chain, changed))
-        head = common_length(a, b)
-        tail = common_length(a[head:][::-1], b[head:][::-1])
+        head, tail = common_ends(a, b)
         apart = [*a[head : len(a) - tail], *b[head : len(b) - tail]]
         if apart:
             found[chain] = tuple(dict.fromkeys(one.rule for one in apart))

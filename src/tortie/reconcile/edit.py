@@ -112,8 +112,7 @@ def _kept(old: Sequence[Rule], new: Sequence[Rule], family: IPFamily) -> _Pairs:
 
 def _between_ends(old: Sequence[T], new: Sequence[T], between: Callable[[Sequence[T], Sequence[T]], _Pairs]) -> _Pairs:
     """Places of equal beginnings and ends, and of what `between` finds to stay between them."""
-    head = common_length(old, new)
-    tail = common_length(old[head:][::-1], new[head:][::-1])
+    head, tail = common_ends(old, new)
     kept = [(place, place) for place in range(head)]
     middle = between(old[head : len(old) - tail], new[head : len(new) - tail])
     kept += [(head + one, head + other) for one, other in middle]
@@ -121,8 +120,13 @@ def _between_ends(old: Sequence[T], new: Sequence[T], between: Callable[[Sequenc
     return kept
 
 
-def common_length(one: Sequence[object], other: Sequence[object]) -> int:
-    """How many items two sequences have in common at the beginning."""
+def common_ends(one: Sequence[object], other: Sequence[object]) -> tuple[int, int]:
+    """How many items two sequences have in common at the beginning, and how many of the rest at the end."""
+    head = _common_length(one, other)
+    return head, _common_length(one[head:][::-1], other[head:][::-1])
+
+
+def _common_length(one: Sequence[object], other: Sequence[object]) -> int:
     length = 0
     for a, b in zip(one, other, strict=False):
         if a != b:

@@ -39,7 +39,7 @@ def _failsafe(*words: str) -> tuple[ProtocolPort, ...]:
 
 @dataclass(frozen=True, slots=True)
 class RenderConfig:
-    """Everything the renderer is told; every field but the last is a Felix parameter of the same name.
+    """Everything the renderer is told; every field but the last is a parameter of Felix (`_rows` says which).
 
     `felix_exact` asks for Felix 3.7.5 byte for byte, its known defects included; without it they are corrected
     (docs/felix-differences.md).

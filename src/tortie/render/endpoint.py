@@ -1,8 +1,9 @@
 """Endpoint chains: what each packet from or to one endpoint goes through.
 
-Ten kinds of chain share one order of rules (spec: rules 6; Felix 3.7 rules/endpoints.go); `ChainKind` says where they
-differ, as a table. The rules that a policy or profile brings are the same in every endpoint's chain, so an
-`EndpointRenderer` makes each once: a node with many endpoints spends its time in hashing alone.
+Nine kinds of chain share one order of rules (spec: rules 6; Felix 3.7 rules/endpoints.go); `ChainKind` says where they
+differ, as a table. A tenth kind gives packets their endpoint's mark. The rules that a policy or profile brings are the same
+in every endpoint's chain, so an `EndpointRenderer` makes each once: a node with many endpoints spends its time in hashing
+alone.
 """
 
 from __future__ import annotations

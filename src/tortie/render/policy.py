@@ -24,7 +24,7 @@ from tortie.netfilter.match import Side
 from tortie.render import text
 from tortie.render.names import ip_set_name
 from tortie.render.state import RenderContext
-from tortie.render.text import DROP, RETURN, Action, Criterion, FelixRule, rule
+from tortie.render.text import DROP, RETURN, Criterion, FelixRule, rule
 
 MULTIPORT_SLOTS = 15
 """Numbers that one multiport match holds; a range takes two."""
@@ -250,12 +250,8 @@ def _actions(action: RuleAction, criteria: Sequence[Criterion], context: RenderC
         case RuleAction.DENY:
             return [rule(DROP, *criteria)]
         case RuleAction.LOG:
-            return [rule(_log(context), *criteria)]
+            return [rule(text.log(context.config.log_prefix), *criteria)]
 
 
 def _mark_and_return(bit: int, criteria: Sequence[Criterion]) -> list[FelixRule]:
     return [rule(text.set_mark(bit), *criteria), rule(RETURN, text.mark_single_set(bit))]
-
-
-def _log(context: RenderContext) -> Action:
-    return text.log(context.config.log_prefix)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.table_text import FILTER, OURS, V4, Texts, rules, table
 from tortie.netfilter.hook import Backend
-from tortie.reconcile.edit import common_length, edit_rules, edit_table
+from tortie.reconcile.edit import common_ends, edit_rules, edit_table
 from tortie.reconcile.step import TableEdit
 from tortie.reconcile.text import restore_lines
 
@@ -111,5 +111,6 @@ def test_edits_by_place_run_from_the_back() -> None:
     assert places == sorted(places, reverse=True)
 
 
-def test_common_length() -> None:
-    assert [common_length("abc", other) for other in ("abc", "abd", "xbc", "ab", "")] == [3, 2, 0, 2, 0]
+def test_common_ends_do_not_overlap() -> None:
+    others = ("abc", "abd", "xbc", "ab", "", "aabc", "abcabc")
+    assert [common_ends("abc", other) for other in others] == [(3, 0), (2, 0), (0, 2), (2, 0), (0, 0), (1, 2), (3, 0)]
