@@ -474,6 +474,14 @@ spec: {datastoreReady: false}
     assert calculation.ready
 
 
+def test_a_resource_that_is_about_another_thing_leaves_nothing_of_the_first() -> None:
+    calculation, key = Calculation(HERE), Key("WorkloadEndpoint", "ns", "w")
+    for name in ("a", "b"):
+        calculation.tell(key, workload(name))
+        calculation.flush()
+    assert only_workload(calculation.view()).id.workload == "ns/b"
+
+
 def test_of_two_pools_with_one_network_the_lower_name_counts() -> None:
     calculation, net = Calculation(HERE), parse_prefix("10.0.0.0/16")
     for name, masquerade in (("b", True), ("a", False), ("c", True)):

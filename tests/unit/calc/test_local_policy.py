@@ -75,6 +75,18 @@ def test_a_policy_that_changes_otherwise_changes_its_endpoints(
     assert {key: found[key].normal for key in (POD, TWIN)} == dict.fromkeys((POD, TWIN), tiers(*expected).normal)
 
 
+def test_of_policies_with_one_selector_each_stays_when_another_goes(local: LocalPolicies) -> None:
+    twin = policy("c", "has(app)")
+    local.set_policy("c", twin)
+    assert local.flush_tiers()[POD] == tiers("a", "b", "c")
+    local.set_policy("c", None)
+    assert (local.flush_tiers()[POD], local.flush_policies()) == (tiers("a", "b"), {"c": None})
+    local.set_policy("b", None)
+    assert local.flush_tiers()[OTHER] == Tiers()
+    local.set_policy("c", twin)
+    assert (local.flush_tiers()[OTHER], local.flush_policies()) == (tiers("c"), {"b": None, "c": twin})
+
+
 def test_a_policy_is_active_while_it_selects_something(local: LocalPolicies) -> None:
     local.set_endpoint(POD, {"app": "y"})
     assert local.flush_policies() == {}

@@ -253,8 +253,10 @@ def test_without_other_places_nothing_is_put_there() -> None:
 
 
 def test_a_host_endpoint_of_this_node_is_there_and_closed() -> None:
-    closed = close(cluster(), [LostHostEndpoint(PROBLEM, "a", "n", "eth0")], "n").cluster
-    assert closed.host_endpoints == (v1.HostEndpoint("n", "a", "eth0", labels={CLOSED: ""}),)
+    others = (v1.HostEndpoint("n", "b", "eth1"), v1.HostEndpoint("m", "a", "eth0"))
+    given = cluster(host_endpoints=(*others, v1.HostEndpoint("n", "a", "eth0", labels={"open": ""})))
+    closed = close(given, [LostHostEndpoint(PROBLEM, "a", "n", "eth0")], "n").cluster
+    assert closed.host_endpoints == (*others, v1.HostEndpoint("n", "a", "eth0", labels={CLOSED: ""}))
     assert [(one.selector, one.apply_on_forward) for one in closed.policies] == [(Has(CLOSED), True)]
 
 

@@ -331,6 +331,15 @@ def test_senders_are_told_apart_where_a_rule_tests_them() -> None:
     assert unknown.why == "policy rule 50 tests the sender's uid, which is not known"
 
 
+@pytest.mark.parametrize("family", [V4, V6], ids=["IPv4", "IPv6"])
+def test_what_comes_in_counts_as_sent_by_root(family: IPFamily) -> None:
+    """ip_route_input_slow fills in sock_net_uid; IPv6 leaves 0."""
+    ends = ("10.0.0.5", "8.8.8.8") if family is V4 else ("fd00::5", "2001:db8::1")
+    for uids, iface in (("0-0", "e3"), ("1-9", "e1")):
+        made = router("default dev e1\ndefault dev e3 table 100", f"50: uidrange {uids} lookup 100", family=family)
+        assert arrives(made, *ends).iface == iface
+
+
 # --- addresses of the node ---------------------------------------------------------------------------------------
 
 
