@@ -13,6 +13,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -154,6 +156,15 @@ class AgentNode:
             namespace.close()
 
     # --- what there is ---
+
+    def health(self, page: str) -> int:
+        """The code that a page of health answers; it must be enabled."""
+        with self.node:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:9099/{page}", timeout=5) as answer:
+                    return int(answer.status)
+            except urllib.error.HTTPError as refusal:
+                return refusal.code
 
     def status(self) -> dict[str, Any]:
         try:

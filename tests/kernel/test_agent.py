@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import random
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,9 @@ import pytest
 from tests.etcd_server import EtcdServer, etcd_server
 from tests.fakes.kubernetes_api import api_server
 from tests.fakes.kubernetes_store import KINDS, Store
-from tests.kernel.agent_node import NODE, PROFILE, AgentNode, allow_from, udp_socket, workload
+from tests.kernel.agent_node import NODE, PROFILE, AgentNode, allow_from, workload
+from tests.kernel.conversation import kill_again_and_again
+from tests.kernel.lock import locked_tables
 from tests.kernel.oracle.namespace import Namespace
 from tortie.model.workload_name import pod_interface
 
@@ -44,80 +43,9 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AgentNode]:
         made.close()
 
 
-class Conversation:
-    """Pod a asks pod b and b answers, again and again; pod c tries the same and must never be heard."""
-
-    def __init__(self, node: AgentNode) -> None:
-        self._asking = udp_socket(node.pods["a"], "10.65.0.2", 6000)
-        self._answering = udp_socket(node.pods["b"], "10.65.0.3", 7000)
-        self._forbidden = udp_socket(node.pods["c"], "10.65.0.4", 6000)
-        self.asked = self.answered = self.intruded = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._talk)
-
-    def __enter__(self) -> Conversation:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        for one in (self._asking, self._answering, self._forbidden):
-            one.close()
-
-    def _talk(self) -> None:
-        while not self._stop.is_set():
-            self._send(self._asking)
-            self.asked += 1
-            self._send(self._forbidden)
-            time.sleep(0.004)
-            self._hear()
-        time.sleep(0.05)
-        self._hear()
-
-    def _send(self, one: socket.socket) -> None:
-        with suppress(OSError):
-            one.sendto(b"x", ("10.65.0.3", 7000))
-
-    def _hear(self) -> None:
-        while (heard := self._receive(self._answering)) is not None:
-            if heard == "10.65.0.4":
-                self.intruded += 1
-            else:
-                self._answering.sendto(b"y", (heard, 6000))
-        time.sleep(0.001)
-        while self._receive(self._asking) is not None:
-            self.answered += 1
-
-    @staticmethod
-    def _receive(one: socket.socket) -> str | None:
-        try:
-            return str(one.recvfrom(10)[1][0])
-        except BlockingIOError:
-            return None
-
-
 @both_backends
 def test_killed_at_any_time_it_loses_no_packet_and_lets_none_through(node: AgentNode) -> None:
-    """Policy changes all the time, and the agent dies by SIGKILL in the midst of it, again and again."""
-    node.start()
-    node.until(node.is_ready)
-    draw = random.Random(node.backend)
-    with Conversation(node) as talk:
-        for number in range(5):
-            node.write("policy.yaml", allow_from("p", "a", "b", 7000), allow_from(f"q{number}", "b", "c", 80 + number))
-            time.sleep(draw.uniform(0.05, 0.6))
-            node.kill()
-            node.start()
-            time.sleep(draw.uniform(0.4, 1.2))
-            if number % 2:
-                node.kill()
-                node.start()
-        node.until(node.is_ready)
-        node.write("policy.yaml", allow_from("p", "a", "b", 7000))
-        time.sleep(0.5)
-    assert talk.asked > 500
-    assert (talk.answered, talk.intruded) == (talk.asked, 0)
+    kill_again_and_again(node, random.Random(node.backend), rounds=5)
 
 
 def test_a_start_a_restart_and_an_end_change_nothing_that_is_right(node: AgentNode) -> None:
@@ -237,14 +165,27 @@ def test_a_program_that_fights_for_the_first_place_is_named_and_not_fought_for_e
 
 @pytest.mark.parametrize("node", ["legacy"], indirect=True)
 def test_a_lock_that_another_program_holds_is_waited_for(node: AgentNode) -> None:
+    node.environment["FELIX_HEALTHENABLED"] = "true"
     node.start()
     node.until(node.is_ready)
-    with (node.folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked_tables(node):
         node.write("policy.yaml", allow_from("p", "a", "b", 7001))
-        time.sleep(2)
-        assert node.agent is not None and node.agent.poll() is None
-    node.until(lambda: any("7001" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
+        time.sleep(2.5)
+        assert node.health("liveness") == 204
+        assert len(_waiting_tools(node)) == 1  # one waits; the other family's turn comes after it
+        assert not any("7001" in rule for rule in _policy_rules(node, "cali-tw-cali3"))
+    took = node.until(lambda: any("7001" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
+    assert took < 1.5
+    assert "not programmed" not in node.log.read_text()
+
+
+def _waiting_tools(node: AgentNode) -> list[str]:
+    """Tools for rules that the agent has running."""
+    assert node.agent is not None
+    listed = subprocess.run(
+        ["ps", "-o", "args=", "--ppid", str(node.agent.pid)], capture_output=True, text=True, check=False
+    )
+    return [line for line in listed.stdout.splitlines() if "tables" in line]
 
 
 @pytest.mark.etcd
