@@ -42,7 +42,7 @@ def read_wish(pod: Mapping[str, str], namespace: Mapping[str, str], config: Netw
     pools = {IPFamily.V4: config.ipam.ipv4_pools, IPFamily.V6: config.ipam.ipv6_pools}
     for family in IPFamily:
         for asker in (namespace, pod):
-            named = _strings(asker, f"ipv{family.value}pools")
+            named = annotated_list(asker, f"ipv{family.value}pools")
             pools[family] = named or pools[family]
     addresses = tuple(_addresses(pod, "ipAddrs"))
     unmanaged = tuple(_addresses(pod, "ipAddrsNoIpam"))
@@ -55,7 +55,8 @@ def read_wish(pod: Mapping[str, str], namespace: Mapping[str, str], config: Netw
     return Wish(pools, addresses, unmanaged)
 
 
-def _strings(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:
+def annotated_list(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The strings that an annotation of Calico's lists, none where there is no such annotation; raises `CniError`."""
     text = annotations.get(_ANNOTATION + name, "")
     if not text:
         return ()
@@ -68,13 +69,18 @@ def _strings(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _addresses(annotations: Mapping[str, str], name: str) -> Iterator[Address]:
-    seen: set[IPFamily] = set()
-    for text in _strings(annotations, name):
+def annotated_addresses(annotations: Mapping[str, str], name: str) -> Iterator[Address]:
+    """The addresses that an annotation of Calico's lists; raises `CniError`."""
+    for text in annotated_list(annotations, name):
         try:
-            address = parse_address(text)
+            yield parse_address(text)
         except InvalidInput as error:
             raise CniError(f"failed to parse annotation {_ANNOTATION}{name}: {error}") from None
+
+
+def _addresses(annotations: Mapping[str, str], name: str) -> Iterator[Address]:
+    seen: set[IPFamily] = set()
+    for address in annotated_addresses(annotations, name):
         if address.family in seen:
             raise CniError(f"annotation {_ANNOTATION}{name} has more than one IPv{address.family.value} address")
         seen.add(address.family)

@@ -6,8 +6,10 @@ object says which labels, ports and profiles the endpoint has; without it the ne
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from tortie.cni.addressing import annotated_addresses
 from tortie.cni.call import Call
 from tortie.cni.config import NetworkConfig
 from tortie.model import kubernetes as k8s
@@ -22,6 +24,7 @@ from tortie.net.address import Address, Prefix
 KUBERNETES, PLAIN = "k8s", "cni"
 PLAIN_NAMESPACE = "default"
 _ID_LETTERS = 11
+_FLOATING = "floatingIPs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +63,30 @@ def endpoint_of(
         described = pod_to_workload(_with_address(pod, spec.node, networks))
         if described is not None:
             labels = dict(described.metadata.labels)
-            nats = tuple(_nats(described, networks)) if config.floating_addresses else ()
+            nats = tuple(_nats(pod, networks)) if config.floating_addresses else ()
             spec = replace(spec, profiles=described.spec.profiles, ports=described.spec.ports, ip_nats=nats)
     metadata = Metadata(name=workload.name, namespace=workload.namespace, labels=labels)
     return WorkloadEndpoint(metadata, spec).with_defaults()
 
 
 def _with_address(pod: k8s.Pod, node: str, networks: tuple[Prefix, ...]) -> k8s.Pod:
-    """The pod as the API shows it once it runs here."""
+    """The pod as the API shows it once it runs here, but for its floating addresses: there they are of one family."""
     first = str(Address(networks[0].family, networks[0].address)) if networks else ""
+    annotations = {name: text for name, text in pod.metadata.annotations.items() if not name.endswith(f"/{_FLOATING}")}
     return replace(
         pod,
+        metadata=replace(pod.metadata, annotations=annotations),
         spec=replace(pod.spec, node_name=node, host_network=False),
         status=replace(pod.status, pod_ip=first, phase=""),
     )
 
 
-def _nats(described: WorkloadEndpoint, networks: tuple[Prefix, ...]) -> list[IPNat]:
-    """Floating addresses, each in front of the endpoint's own of its family."""
+def _nats(pod: k8s.Pod, networks: tuple[Prefix, ...]) -> Iterator[IPNat]:
+    """Floating addresses, each in front of the endpoint's own of its family; raises `CniError`."""
     own = {network.family: Address(network.family, network.address) for network in reversed(networks)}
-    return [
-        IPNat(own[nat.external_ip.family], nat.external_ip)
-        for nat in described.spec.ip_nats
-        if nat.external_ip.family in own
-    ]
+    for outside in annotated_addresses(pod.metadata.annotations, _FLOATING):
+        if outside.family in own:
+            yield IPNat(own[outside.family], outside)
 
 
 def network_profile(name: str, *, for_pods: bool) -> Profile:

@@ -82,8 +82,8 @@ def run_tool(command: Sequence[str], data: bytes = b"", *, started: Callable[[in
                 raise
     except FileNotFoundError:
         return Ran(_MISSING)
-    except PermissionError as refusal:
-        return Ran(126, error=refusal.strerror or "")
+    except OSError as refusal:
+        return Ran(126, error=refusal.strerror or str(refusal))
     return Ran(process.returncode, out, error.decode(errors="replace"))
 
 

@@ -79,6 +79,14 @@ def test_floating_addresses_need_their_switch() -> None:
     assert (str(nat.internal_ip), str(nat.external_ip)) == ("10.0.0.5", "192.0.2.1")
 
 
+def test_a_floating_address_of_a_family_that_the_container_has_not_is_left_out() -> None:
+    pod = _pod(annotations={"cni.projectcalico.org/floatingIPs": '["192.0.2.1", "2001:db8::1"]'})
+    on = _config(feature_control={"floating_ips": True})
+    for networks, outside in (((V4,), ["192.0.2.1"]), ((V6,), ["2001:db8::1"]), ((V4, V6), ["192.0.2.1", "2001:db8::1"])):
+        endpoint = endpoint_of(workload_of(POD_CALL, "n"), on, pod, networks, MAC)
+        assert [str(nat.external_ip) for nat in endpoint.spec.ip_nats] == outside
+
+
 def test_endpoints_hold_to_their_own_checks() -> None:
     for endpoint in (
         endpoint_of(workload_of(POD_CALL, "n"), _config(), _pod(), (V4, V6), MAC),

@@ -255,6 +255,14 @@ def test_a_configuration_is_kept() -> None:
     assert store.entries[ConfigKey()].value == IPAMConfigSpec(True, False)
 
 
+def test_a_configuration_that_somebody_else_changes_meanwhile_is_written_again() -> None:
+    store = new_store()
+    paused = Paused(store, set_config(IPAMConfigSpec(True, True)), Create, ConfigKey)
+    store.run(set_config(IPAMConfigSpec(True, False)))
+    paused.finish()
+    assert store.run(read_config()) == IPAMConfigSpec(True, True)
+
+
 def test_no_configuration_makes_everything_impossible() -> None:
     with pytest.raises(InvalidInput, match="Cannot disable 'StrictAffinity' and 'AutoAllocateBlocks' at the same time"):
         new_store().run(set_config(IPAMConfigSpec(False, False)))

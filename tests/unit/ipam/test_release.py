@@ -51,6 +51,14 @@ def test_a_handle_that_holds_nothing_more_goes() -> None:
     assert store.taken() == {}
 
 
+def test_what_has_no_handle_is_taken_back_as_well() -> None:
+    store = new_store()
+    held = assign(new_block(CIDR, "a", strict=False), (0, 1), AllocationAttribute(None, {}))
+    store.put(BlockKey(CIDR), held)
+    first = parse_address("10.0.0.0")
+    assert store.run(release_addresses((first,))) == ReleaseResult((first,), ())
+
+
 def test_a_handle_gives_back_all_that_it_holds() -> None:
     store = new_store()
     store.pools = (make_pool("p", "10.0.0.0/28", 29), make_pool("six", "fd00::/120", 124))

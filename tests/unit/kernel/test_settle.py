@@ -75,6 +75,24 @@ def test_a_kernel_that_never_settles_is_given_up() -> None:
         assert kernel.readings == MOST_ROUNDS
 
 
+def test_a_set_that_cannot_go_is_tried_behind_all_others() -> None:
+    both = SetEdit((DestroySet("used"), DestroySet("one"), DestroySet("two")))
+    plans = [Plan((*RULE.steps, both)), Plan((*RULE.steps, both)), Plan()]
+    tried: list[list[str]] = []
+
+    class Refusing(Kernel):
+        def carry_out(self, plan: Plan) -> None:
+            last = plan.steps[-1]
+            assert isinstance(last, SetEdit) and plan.steps[:-1] == RULE.steps
+            tried.append([command.name for command in last.commands if isinstance(command, DestroySet)])
+            if len(tried) == 1:
+                raise KernelRefused(["ipset", "restore"], "set is in use", "destroy used")
+
+    made, _ = run(Refusing(*plans))
+    assert tried == [["used", "one", "two"], ["one", "two", "used"]]
+    assert made.steps == 2
+
+
 def test_sets_that_something_uses_are_told() -> None:
     made, _ = run(Kernel(DESTROY, refuses=tuple(range(20))))
     assert made.remarks == ("set one stays: something uses it", "set two stays: something uses it")
