@@ -349,6 +349,34 @@ def test_a_configuration_that_cannot_be_read_leaves_the_one_before_in_force(worl
     assert world.statuses[-1].ready and world.statuses[-1].unreadable
 
 
+@pytest.mark.parametrize("name", ["default", "node.node-1"])
+def test_a_new_configuration_that_cannot_be_read_changes_nothing_and_the_rest_goes_on(world: World, name: str) -> None:
+    world.tools.network.add_link("cali2")
+    world.sync(PROFILE, WEB).tell(refused("FelixConfiguration", name)).wait(1)
+    assert world.told(Level.ERROR) == [
+        "a resource cannot be read: makes no sense; the configuration before it stays in force"
+    ]
+    assert world.statuses[-1].ready and world.statuses[-1].held_back is None
+    world.tell(*resources(workload("db", "cali2", "10.65.0.3"))).wait(1)
+    assert world.routes() == {"10.65.0.2/32": "cali1", "10.65.0.3/32": "cali2"}
+    information = configuration("clusterGUID: abc").replace("FelixConfiguration", "ClusterInformation")
+    world.tell(*resources(information)).wait(1)
+    assert world.state.parameters["ClusterGUID"] == "abc"
+    world.tell(*resources(configuration("logPrefix: mine").replace("{name: default}", f"{{name: {name}}}"))).wait(1)
+    assert world.state.parameters["LogPrefix"] == "mine" and not world.statuses[-1].unreadable
+
+
+def test_what_is_refused_while_nothing_is_programmed_is_in_the_status(world: World) -> None:
+    world.tell(refused("FelixConfiguration", "default")).sync(PROFILE, WEB).wait(1)
+    world.tell(refused("NetworkPolicy", "p", "prod")).wait(1)
+    assert {str(one.key) for one in world.statuses[-1].unreadable} == {
+        "FelixConfiguration(default)",
+        "NetworkPolicy(prod/p)",
+    }
+    world.tell(Mended("test:p")).wait(1)
+    assert [str(one.key) for one in world.statuses[-1].unreadable] == ["FelixConfiguration(default)"]
+
+
 def test_without_a_configuration_that_can_be_read_nothing_is_programmed(world: World) -> None:
     world.tell(refused("FelixConfiguration", "default")).sync(PROFILE, WEB).wait(60)
     assert world.passes == []

@@ -2,7 +2,8 @@
 
 A configuration in which Felix would not start (a bad value of a parameter that says so) does not count: the one before
 stays in force, and before any there is none, so that nothing is programmed. The same goes for a FelixConfiguration that
-cannot be read: which interfaces are workloads' is among what it says, and a guess could leave them open.
+cannot be read: which interfaces are workloads' is among what it says, and a guess could leave them open. One that is new
+and cannot be read changes nothing either, once everything that there was has been told.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def configured(state: Agent) -> tuple[Agent, list[Command]]:
     The commands end with a `Quit` when a parameter changed that only a new process can take up.
     """
     unreadable = _unreadable_configuration(state)
-    if unreadable is not None:
+    if unreadable is not None and not (state.in_sync and state.config is not None):
         problem = f"{unreadable} cannot be read, and nothing is known of it"
         return replace(state, config=None, config_problem=problem), [_problem(problem)]
     parameters = effective_parameters(felix_parameters(_resources(state), state.hostname), state.local)

@@ -169,13 +169,15 @@ def _refused(state: Agent, event: Refused) -> Step:
         return (state, []) if configuring else _with(_due(state, ALL), Lose(one.id, loss))
     state = replace(state, unreadable={**state.unreadable, one.id: one})
     fields = {"place": event.place, "resource": str(key) if key is not None else "", "closed": one.closed}
-    log = Log(Level.ERROR, f"a resource cannot be read: {event.problem}", fields)
+    text = f"a resource cannot be read: {event.problem}"
     if configuring:
         # What was known of it stands; without anything known there is no configuration to work with.
         state, more = configured(state)
-        return _with(_status_soon(state), log, *more)
+        stands = "" if state.config is None else "; the configuration before it stays in force"
+        return _with(_status_soon(state), Log(Level.ERROR, text + stands, fields), *more)
+    log = Log(Level.ERROR, text, fields)
     forget = [Learn(key, None)] if key is not None else []
-    return _with(_due(state, ALL), log, *forget, Lose(one.id, loss))
+    return _with(_due_or_told(state), log, *forget, Lose(one.id, loss))
 
 
 def _mended(state: Agent, place: str) -> Step:
@@ -189,7 +191,12 @@ def _mended(state: Agent, place: str) -> Step:
         if one.key is not None and configures(one.key, state.hostname):
             state, more = _reconfigured(state, one.key, None, [])
             commands += more
-    return _with(_due(state, ALL), *commands)
+    return _with(_due_or_told(state), *commands)
+
+
+def _due_or_told(state: Agent) -> Step:
+    """Everything is to be programmed; while nothing may be, at least the status says what there is."""
+    return _due(state, ALL) if held_back(state) is None else _status_soon(_due(state, ALL)[0])
 
 
 # --- when to program ---------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def age_s(text: Any, now: datetime) -> float | None:
 def is_well(found: Mapping[str, Any]) -> bool:
     """True when there is nothing to do for anybody."""
     return bool(found["running"] and found.get("ready")) and not (
-        found.get("datastoreLost") or found.get("problems") or found.get("unreadable")
+        found.get("datastoreLost") or found.get("heldBack") or found.get("problems") or found.get("unreadable")
     )
 
 

@@ -42,6 +42,7 @@ def run(tmp_path: Path, changes: dict[str, Any], *words: str) -> tuple[int, str]
         ({"workloadEndpoints": {"a": 7}, "uptimeSeconds": "x", "time": 5, "remarks": {"x": 1}}, 0, "7          a"),
         ({"ready": False}, 1, "being programmed"),
         ({"ready": False, "heldBack": "the interfaces are not known"}, 1, "nothing is programmed: the interfaces"),
+        ({"heldBack": "the cluster says no"}, 1, "nothing is programmed: the cluster says no"),
         ({"problems": ["the lock"]}, 1, "NOT as the datastore says"),
         ({"datastoreLost": "refused"}, 1, "LOST (refused); what was known stands"),
         ({"datastoreLost": "refused", "inSync": False}, 1, "nothing is known of it yet"),
