@@ -231,7 +231,8 @@ def _loss_of_words(text: str, problem: InvalidInput) -> Loss | None:
 
     Where there is no word of ours at all, nothing of ours is.
     """
-    bare = _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else "", text)
+    # Of a text in two bytes a letter that was read as UTF-8, every other one is a NUL.
+    bare = _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else "", text.replace("\0", ""))
     if _INDISPENSABLE.search(bare) or ("interfaceName" in bare and "WorkloadEndpoint" not in bare):
         return LostSettings(problem)
     return LostAnything(problem) if _OURS.search(bare) else None

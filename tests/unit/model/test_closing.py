@@ -129,6 +129,11 @@ def test_what_is_lost_with_an_object(found: Loss | None, expected: Loss | None) 
     assert found == expected
 
 
+def _as_utf8(text: str, encoding: str) -> str:
+    """What is seen of a text in another encoding."""
+    return text.encode(encoding).decode(errors="replace")
+
+
 TEXTS: dict[str, tuple[str | None, int | None, Loss | None]] = {
     "nothing to look at": (None, None, LostSettings(PROBLEM)),
     "a pod": ("kind: Pod\n  x", 2, LostAnything(PROBLEM)),
@@ -137,6 +142,9 @@ TEXTS: dict[str, tuple[str | None, int | None, Loss | None]] = {
     "settings behind an escape": ('kind: "Felix\\u0043onfiguration"\n  x', 2, LostSettings(PROBLEM)),
     "settings over two lines": ('kind: "Felix\\\n  Configuration"\n  x', 3, LostSettings(PROBLEM)),
     "nothing of ours": ("replicas: 3\n  x", 2, None),
+    "a policy of UTF-16": (_as_utf8("kind: NetworkPolicy\n", "utf-16"), None, LostAnything(PROBLEM)),
+    "settings of UTF-16": (_as_utf8("kind: FelixConfiguration\n", "utf-16-be"), None, LostSettings(PROBLEM)),
+    "nothing of ours of UTF-32": (_as_utf8("replicas: 3\n", "utf-32"), None, None),
     "settings in a document that was read": ("kind: FelixConfiguration\n---\nkind: Pod\n  x", 4, LostAnything(PROBLEM)),
     "a problem at the document's end": ("---\nkind: FelixConfiguration\na: [\n---\nb: 1", 4, LostSettings(PROBLEM)),
     "JSON has one document": ('{"kind": "FelixConfiguration"\n,\n"kind": "Pod"', 3, LostSettings(PROBLEM)),
