@@ -54,6 +54,8 @@ def test_the_unit_runs_a_command_that_there_is() -> None:
 def test_the_unit_starts_it_again_whatever_happens() -> None:
     service = unit()["Service"]
     assert (service["Restart"], service["RestartForceExitStatus"]) == ("always", "129")
+    # By itself systemd gives up after five starts within ten seconds (systemd.unit(5)).
+    assert unit()["Unit"]["StartLimitIntervalSec"] == "0"
 
 
 def test_the_unit_gives_the_network_and_nothing_else() -> None:
