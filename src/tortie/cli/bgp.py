@@ -68,6 +68,8 @@ def bgp(
         return
     if not resources:
         raise InvalidInput("no resources are given", remedy="name files, directories, or -")
+    if ipam_dir is not None and not Path(ipam_dir).is_dir():
+        raise InvalidInput("no such directory", source=ipam_dir, remedy="give the ipam_dir of tortie-cni")
     found = read_resources(resources, keep_going=keep_going)
     files = node_files(found, name, router_id, dialect, kept_claims(ipam_dir, name))
     if output is None:
@@ -135,9 +137,11 @@ def node_files(
 
 
 def kept_claims(ipam_dir: str | None, node: str) -> tuple[BlockAffinitySpec, ...] | None:
-    """A node's claims to blocks that are kept in files; None where the resources have them."""
+    """A node's claims to blocks that are kept in files, none before the first; None where the resources have them."""
     if ipam_dir is None:
         return None
+    if not Path(ipam_dir).is_dir():
+        return ()
     import asyncio
 
     from tortie.ipam.command import list_affinities

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.unit.bgp.cluster import NODES, affinity, pool
-from tortie.cli.bgp import daemons, shown
+from tortie.cli.bgp import daemons, kept_claims, shown
 from tortie.cli.main import main
 
 
@@ -53,6 +53,14 @@ REFUSED = {
 @pytest.mark.parametrize(("options", "message"), REFUSED.values(), ids=REFUSED)
 def test_bad_input(resources: str, options: list[str], message: str) -> None:
     assert _run(resources, *options) == (2, "", f"tortie: {message}\n")
+
+
+def test_a_directory_of_blocks_that_is_not_there_is_told_and_not_made(resources: str, tmp_path: Path) -> None:
+    where = tmp_path / "ipam"
+    said = f"tortie: {where}: no such directory (give the ipam_dir of tortie-cni)\n"
+    assert _run(resources, "--node", "a", "--ipam-dir", str(where)) == (2, "", said)
+    assert kept_claims(str(where), "a") == ()
+    assert not where.exists()
 
 
 def test_no_resources_at_all() -> None:
