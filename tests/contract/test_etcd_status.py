@@ -102,6 +102,33 @@ def test_endpoints_only_when_asked_for_and_nothing_before_in_sync(server: EtcdSe
     play(server, script)
 
 
+def test_a_server_without_space_is_an_error_that_can_be_waited_out() -> None:
+    """Its quota is used up: it refuses what would take space, new leases too, until somebody has made room."""
+
+    async def script(server: EtcdServer) -> None:
+        client = EtcdClient(server.config)
+        sink = EtcdStatus(client)
+        await sink.write(STATUS)
+        filler = "x" * 500_000
+        while server.ctl("put", "filler", text=filler, check=False).returncode == 0:
+            pass
+        assert "NOSPACE" in server.ctl("alarm", "list").stdout
+        for _ in range(2):
+            with pytest.raises(OSError, match=r"etcd: .*database space exceeded"):
+                await sink.write(replace(STATUS, endpoints={"host": EndpointStatus.UP}))
+        assert (await client.list(f"{OWN}/last_reported_status")).entries, "what is there can be read"
+        server.compact()
+        server.ctl("defrag")
+        server.ctl("alarm", "disarm")
+        await sink.write(replace(STATUS, endpoints={"host": EndpointStatus.UP}))
+        found = {key: value for key, value in (await stored(client)).items() if "endpoint" in key}
+        assert found == {"/calico/felix/v1/host/node-1/endpoint/host": {"status": "up"}}
+        await client.close()
+
+    with etcd_server(options=("--quota-backend-bytes", "3000000")) as server:
+        asyncio.run(script(server))
+
+
 def test_a_datastore_that_is_away_is_an_error_that_can_be_waited_out() -> None:
     async def script() -> None:
         client = EtcdClient(ClientConfig(etcd_endpoints="http://127.0.0.1:1"))

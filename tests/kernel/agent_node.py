@@ -83,6 +83,8 @@ class AgentNode:
     """What `--source` is; the directory of resources if nothing is said."""
     prelude: str = ""
     """Python that the agent's process runs first."""
+    before: tuple[str, ...] = ()
+    """A command that makes something ready and becomes the agent."""
 
     def __post_init__(self) -> None:
         self.node = Namespace()
@@ -120,6 +122,7 @@ class AgentNode:
     def start(self) -> None:
         """Starts the agent; what it logs is added to the file."""
         command = [
+            *self.before,
             sys.executable,
             "-c",
             f"{self.prelude}from tortie.cli.main import main; main()",
@@ -156,6 +159,12 @@ class AgentNode:
             namespace.close()
 
     # --- what there is ---
+
+    def metric(self, name: str) -> float:
+        """A figure of the page of metrics; it must be enabled."""
+        with self.node, urllib.request.urlopen("http://127.0.0.1:9091/metrics", timeout=5) as page:
+            text = page.read().decode()
+        return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")))
 
     def health(self, page: str) -> int:
         """The code that a page of health answers; it must be enabled."""

@@ -1,6 +1,7 @@
 """The agent's log: one line an event, as text for people or as JSON for machines; fields beside the message.
 
-Text lines carry no time when systemd's journal reads them, since it has its own.
+Text lines carry no time when systemd's journal reads them, since it has its own. A line that cannot be written, as on
+a full disk, is lost and counted; whoever wrote it goes on.
 """
 
 from __future__ import annotations
@@ -75,9 +76,29 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes lines to a stream; `lost` are those that could not be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.lost = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Counts a line that the stream does not take; a mistake of ours in a line is shown as ever."""
+        if isinstance(sys.exc_info()[1], OSError):
+            self.lost += 1
+        else:
+            super().handleError(record)
+
+
+def lost_lines() -> int:
+    """How many lines could not be written so far."""
+    return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, Lines))
+
+
 def set_up_log(form: str, level: str, stream: TextIO | None = None, *, with_time: bool = True) -> None:
     """Sends all logging to a stream, stderr if none is given; `form` is `json` or `text`."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = Lines(stream or sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines(with_time=with_time))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -39,7 +39,7 @@ from tortie.agent.event import (
     StatusWritten,
     Terminate,
 )
-from tortie.agent.log import set_log_level, write_log
+from tortie.agent.log import lost_lines, set_log_level, write_log
 from tortie.agent.metric import CONTENT_TYPE, Figures, metrics_text
 from tortie.agent.port import CannotRead, Knowledge, Network, Source, StatusSink, Watch
 from tortie.agent.program import Programmer
@@ -268,6 +268,7 @@ class Loop:
     def _refresh(self) -> None:
         counts, seconds = self._world.tools()
         self._account.refresh(self.state, self._world.knowledge.counts(), counts, seconds)
+        self._account.figures.counters["felix_log_errors"] = lost_lines()
 
     def _liveness(self) -> Answer:
         now = self._loop.time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tortie.agent.command import Level, Log
-from tortie.agent.log import LOGGER, set_log_level, set_up_log, write_log
+from tortie.agent.log import LOGGER, lost_lines, set_log_level, set_up_log, write_log
 
 
 @pytest.fixture
@@ -49,6 +50,21 @@ def test_json(stream: io.StringIO) -> None:
     assert {name: told[name] for name in ("level", "message", "steps")} == {
         "level": "error", "message": "a\nb", "steps": 3,
     }  # fmt: skip
+
+
+class Full(io.StringIO):
+    """A file on a disk that is full."""
+
+    def write(self, text: str, /) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_lines_that_cannot_be_written_are_counted(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_log("text", "INFO", Full())
+    assert lost_lines() == 0
+    write_log(Log(Level.INFO, "lost"))
+    write_log(Log(Level.DEBUG, "not wanted"))
+    assert (lost_lines(), capsys.readouterr().err) == (1, "")
 
 
 def test_levels(stream: io.StringIO) -> None:
