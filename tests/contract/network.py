@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tortie.kernel.network import Network
-from tortie.net.address import Address, parse_address, parse_prefix
+from tortie.net.address import Address, IPFamily, parse_address, parse_prefix
 from tortie.net.node import RouteType
 from tortie.reconcile.network import (
     AddRoute,
@@ -16,6 +16,7 @@ from tortie.reconcile.network import (
     ForgetConnections,
     ForwardingEntry,
     IpipDevice,
+    MakeIpip,
     NetworkPlan,
     Setting,
     StaticNeighbour,
@@ -53,6 +54,7 @@ TUNNEL = replace(
     neighbours=(StaticNeighbour("vxlan.calico", parse_address("10.65.1.0"), OTHER_MAC),),
     forwarding=(ForwardingEntry("vxlan.calico", OTHER_MAC, parse_address("10.20.0.2")),),
 )
+IPIP = replace(NOTHING, ipip=IpipDevice("tunl0", 1440, parse_address("10.65.0.5")))
 
 
 def routed(network: Network, wanted: WantedNetwork = NOTHING) -> set[tuple[str, str]]:
@@ -162,13 +164,43 @@ class NetworkContract:
         self.settle(network, NOTHING)
         assert "vxlan.calico" not in network.read(NOTHING).links
 
-    def test_without_ipip_in_the_kernel_the_refusal_says_what_to_do(self, network: Network) -> None:
-        wanted = replace(NOTHING, ipip=IpipDevice("tunl0", 1440, parse_address("10.65.0.5")))
-        failed = network.carry_out(plan_network(wanted, network.read(wanted)).steps)
-        assert "load it, or turn IpInIpEnabled off" in failed[0].message
-
     @pytest.mark.parametrize("path", ["net/ipv4/conf/cali9/rp_filter", "net/ipv4/conf/cali1/none"])
     def test_a_setting_that_is_not_there_is_a_failure(self, network: Network, path: str) -> None:
         wanted = replace(NOTHING, settings=(Setting(path, "1"),))
         (failed,) = network.carry_out(plan_network(wanted, network.read(wanted)).steps)
         assert failed.message == "No such file or directory"
+
+
+class IpipContract:
+    """Tests over a kernel that has IPIP; `network` is as above."""
+
+    def test_the_device_with_its_only_address(self, network: Network) -> None:
+        NetworkContract.settle(network, IPIP)
+        link = network.read(IPIP).links["tunl0"]
+        addresses = [str(one.prefix) for one in link.addresses if one.prefix.family is IPFamily.V4]
+        assert (link.mtu, link.up, addresses) == (1440, True, ["10.65.0.5/32"])
+
+    def test_a_device_that_loading_the_module_made_is_no_failure(self, network: Network) -> None:
+        """Whoever asks for the first device of the kind finds that it is there (ip_tunnel_init_net in ip_tunnel.c)."""
+        device = IpipDevice("tunl0", 1440)
+        assert network.carry_out([MakeIpip(device)]) == network.carry_out([MakeIpip(device)]) == ()
+
+    def test_address_and_mtu_follow(self, network: Network) -> None:
+        NetworkContract.settle(network, IPIP)
+        other = replace(NOTHING, ipip=IpipDevice("tunl0", 1400, parse_address("10.65.0.6")))
+        NetworkContract.settle(network, other)
+        link = network.read(other).links["tunl0"]
+        assert (link.mtu, [str(one.prefix) for one in link.addresses]) == (1400, ["10.65.0.6/32"])
+        NetworkContract.settle(network, replace(NOTHING, ipip=IpipDevice("tunl0", 1400)))
+        assert not network.read(NOTHING).links["tunl0"].addresses
+
+    def test_it_is_let_alone_when_ipip_is_off(self, network: Network) -> None:
+        NetworkContract.settle(network, IPIP)
+        NetworkContract.settle(network, NOTHING)
+        assert network.read(NOTHING).links["tunl0"].up
+
+
+def refusal_without_ipip(network: Network) -> str:
+    """What a kernel that has no IPIP is reported to have said."""
+    failed = network.carry_out(plan_network(IPIP, network.read(IPIP)).steps)
+    return failed[0].message if failed else ""

@@ -1,18 +1,15 @@
-"""The fake network passes the suite of the real one; and where the real kernel here has no IPIP, the fake has."""
+"""The fake network passes the suite of the real one, with IPIP and without."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.contract.network import NOTHING, NetworkContract
+from tests.contract.network import IpipContract, NetworkContract, refusal_without_ipip
 from tests.fakes.network import FakeNetwork
 from tortie.kernel.network import Network
-from tortie.net.address import parse_address
-from tortie.reconcile.network import IpipDevice
 
 
 @pytest.fixture
@@ -38,11 +35,11 @@ class TestFakeNetwork(NetworkContract):
     pass
 
 
-def test_ipip_where_the_kernel_has_it(fake: FakeNetwork, network: Network) -> None:
-    fake.modules |= {"ipip"}
-    wanted = replace(NOTHING, ipip=IpipDevice("tunl0", 1440, parse_address("10.65.0.5")))
-    NetworkContract.settle(network, wanted)
-    link = network.read(wanted).links["tunl0"]
-    assert (link.mtu, link.up, [str(one.prefix) for one in link.addresses]) == (1440, True, ["10.65.0.5/32"])
-    NetworkContract.settle(network, replace(NOTHING, ipip=IpipDevice("tunl0", 1440)))
-    assert not network.read(NOTHING).links["tunl0"].addresses
+class TestFakeIpip(IpipContract):
+    @pytest.fixture(autouse=True)
+    def ipip(self, fake: FakeNetwork) -> None:
+        fake.modules |= {"ipip"}
+
+
+def test_without_ipip_in_the_kernel_the_refusal_says_what_to_do(network: Network) -> None:
+    assert "load it, or turn IpInIpEnabled off" in refusal_without_ipip(network)

@@ -140,8 +140,11 @@ class FakeNetwork:
                 self._make(name, "vxlan", mac, {
                     "id": int(options[1]), "port": int(options[3]), "local": options[5], "link": options[7],
                 })  # fmt: skip
-            case ["tunnel", "add", name, "mode", "ipip"]:
-                self._make(name, "ipip", "00:00:00:00:00:00", {})
+            case ["tunnel", "add", "tunl0", "mode", "ipip"]:
+                # Asking loads the module, which makes the device, and so the device is always there already.
+                if "tunl0" not in self.links:
+                    self._make("tunl0", "ipip", "0.0.0.0", {})
+                raise _Refused('add tunnel "tunl0" failed: File exists')
             case ["link", "delete", name]:
                 self.remove_link(name)
             case ["link", "set", name, "mtu", number]:

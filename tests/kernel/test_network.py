@@ -14,7 +14,7 @@ from tortie.net.address import parse_address
 from tortie.net.node import Link
 from tortie.reconcile.network import ForgetConnections, HeldNetwork, NetworkStep, WantedNetwork
 
-_LINKS = """\
+LINKS = """\
 link set lo up
 link add eth0 type veth peer name eth0peer
 link set eth0 up
@@ -52,7 +52,7 @@ class NetworkInside(Network):
 @pytest.fixture
 def namespace() -> Iterator[Namespace]:
     made = Namespace()
-    made.run(["ip", "-batch", "-"], _LINKS)
+    made.run(["ip", "-batch", "-"], LINKS)
     yield made
     made.close()
 
