@@ -19,7 +19,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "agent/state": "tests/unit/agent/test_status.py: values only",
     "explain/basis": "tests/unit/explain/test_world.py: values only",
     "audit/finding": "tests/unit/audit/test_node.py: values only",
-    "net/error": "tests of every parser",
     "net/node": "tests/unit/codec/test_node.py: values only",
     "cni/datastore": "tests/contract/cni_datastore.py: a Protocol",
     "cni/etcd_datastore": "tests/contract/test_cni_etcd.py",

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_REMEDIES = (
+    # net/netfilter/ipset/ip_set_hash_gen.h, mtype_add: a set has its `maxelem` of elements.
+    ("Hash is full", "the set has no room for more members: raise MaxIpsetSize, or let selectors choose fewer"),
+)
+"""Words of the tools, and what is to be done about them."""
+
 
 class KernelRefused(Exception):
     """A command that did not do its work: what it was, what it said, and the line of its input that it stumbled over."""
@@ -16,4 +22,7 @@ class KernelRefused(Exception):
 
     def __str__(self) -> str:
         text = f"`{' '.join(self.command)}`: {self.message}"
-        return text if self.line is None else f"{text} (at `{self.line}`)"
+        if self.line is not None:
+            text += f" (at `{self.line}`)"
+        remedy = next((remedy for words, remedy in _REMEDIES if words in self.message), None)
+        return text if remedy is None else f"{text}; {remedy}"
