@@ -192,6 +192,14 @@ class World:
         self.now = max(self.now, end)
         return self
 
+    def stand_still(self, seconds: float) -> World:
+        """Time passes and nobody looks, as under SIGSTOP; then every timer that has run out rings, once and late."""
+        self.now += seconds
+        for clock in sorted((clock for clock, at in self.timers.items() if at <= self.now), key=self.timers.__getitem__):
+            del self.timers[clock]
+            self.tell(Rang(clock))
+        return self
+
     def finish(self) -> World:
         """A slow pass comes to its end."""
         order = self._unfinished.pop(0)
