@@ -37,7 +37,8 @@ async def open_server(host: str | None, port: int, pages: Pages) -> asyncio.Serv
         try:
             with suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(_PATIENCE_S):
-                    writer.write(_response(answer_to(await _head(reader), pages)))
+                    head = await _head(reader)
+                    writer.write(_response(answer_to(head, pages), without_body=head.startswith(b"HEAD ")))
                     await writer.drain()
         finally:
             writer.close()
@@ -65,7 +66,7 @@ def answer_to(head: bytes, pages: Pages) -> Answer:
     return Answer(404, b"no such page\n") if page is None else page()
 
 
-def _response(answer: Answer) -> bytes:
+def _response(answer: Answer, *, without_body: bool = False) -> bytes:
     body = b"" if answer.code == 204 else answer.body
     head = [
         f"HTTP/1.1 {answer.code} {_REASONS.get(answer.code, 'Unknown')}",
@@ -73,4 +74,4 @@ def _response(answer: Answer) -> bytes:
         f"Content-Type: {answer.content_type}",
         "Connection: close",
     ]
-    return "\r\n".join([*head, "", ""]).encode() + body
+    return "\r\n".join([*head, "", ""]).encode() + (b"" if without_body else body)

@@ -51,3 +51,10 @@ def test_over_a_socket() -> None:
 def test_a_head_that_never_ends_is_refused() -> None:
     received = asyncio.run(_exchange(b"GET /metrics HTTP/1.1\r\n", b"x" * 40_000))
     assert received.startswith(b"HTTP/1.1 400") or received == b""
+
+
+def test_the_head_of_a_page_alone() -> None:
+    """It tells the length of what would follow, and nothing does (RFC 9110, HEAD)."""
+    received = asyncio.run(_exchange(b"HEAD /metrics HTTP/1.1\r\n\r\n"))
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert b"Content-Length: 4" in head and body == b""
