@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.honest_run import HonestRun
 from tests.requirement import missing_for_etcd, missing_for_faketime, missing_for_kernel
+from tests.side_by_side import SideBySide
 
 TESTS = Path(__file__).parent
 
@@ -44,12 +45,17 @@ settings.register_profile(
 settings.load_profile("check")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--workers", type=int, default=1, help="processes that run test files side by side")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in SUITES.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.addinivalue_line("markers", "etcd: needs real servers of etcd")
     config.addinivalue_line("markers", "faketime: sets the clock that programs see")
     config.pluginmanager.register(HonestRun(config, TESTS, needs=NEEDS))
+    config.pluginmanager.register(SideBySide(config.option.workers, in_turn="kernel"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -60,7 +66,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Ten thousand tests stay to the end: without looking through them again and again, finding cycles costs little."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown() -> None:
     """A command switches the collector off for its own short life (`cli.main`); a run of ten thousand tests lives on."""
     gc.enable()
-    gc.unfreeze()
