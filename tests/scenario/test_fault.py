@@ -101,6 +101,7 @@ def test_damage_is_repaired_also_without_a_datastore(world: World) -> None:
 def test_a_start_without_a_datastore_waits_for_it(world: World) -> None:
     world.tell(Lost("no route to host")).wait(3600)
     assert world.passes == []
+    assert world.told(Level.WARNING) == ["the datastore cannot be read; nothing is known of it yet"]
     world.tell(*resources(PROFILE, WEB), Regained(), InSync()).wait(1)
     assert world.statuses[-1].ready
 

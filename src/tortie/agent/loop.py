@@ -280,4 +280,6 @@ class Loop:
         if self.state.ready:
             return Answer(204)
         why = held_back(self.state) or "; ".join(self.state.problems) or "the kernel is not yet as the datastore says"
+        if self.state.lost is not None:
+            why += f": {self.state.lost}"
         return Answer(503, f"{why}\n".encode())

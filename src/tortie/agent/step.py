@@ -92,7 +92,9 @@ def step(state: Agent, event: Event) -> Step:
             log = Log(Level.INFO, "the datastore is in sync", {"unreadable": len(state.unreadable)})
             return _with(_due(replace(state, in_sync=True), ALL), log)
         case Lost(reason):
-            log = Log(Level.WARNING, "the datastore is lost; what was known of it stands", {"reason": reason})
+            known = "the datastore is lost; what was known of it stands"
+            text = known if state.in_sync else "the datastore cannot be read; nothing is known of it yet"
+            log = Log(Level.WARNING, text, {"reason": reason})
             return _with(_status_soon(replace(state, lost=reason)), log)
         case Regained():
             return _with(_status_soon(replace(state, lost=None)), Log(Level.INFO, "the datastore is reached again"))

@@ -20,7 +20,7 @@ from tortie.agent.state import Agent
 from tortie.agent.status import NodeStatus
 from tortie.cli.agent_kernel import KernelRules, NodeNetwork
 from tortie.kernel.observed import ObservedTools
-from tortie.model.event import InSync, SourceEvent
+from tortie.model.event import InSync, Lost, Regained, SourceEvent
 from tortie.net.error import InvalidInput
 from tortie.netfilter.hook import Backend
 from tortie.render import names
@@ -121,6 +121,9 @@ def test_pages(tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
         assert (await page(health, "/liveness"))[0] == 204
         assert await page(health, "/readiness") == (503, "the datastore is not in sync\n")
+        loop._handle(Lost("refused"))
+        assert await page(health, "/readiness") == (503, "the datastore is not in sync: refused\n")
+        loop._handle(Regained())
         assert "felix_resync_state 2.0" in (await page(metrics, "/metrics"))[1]
         loop._handle(InSync())
         while not loop.state.ready:
