@@ -113,14 +113,15 @@ def test_a_server_without_space_is_an_error_that_can_be_waited_out() -> None:
         while server.ctl("put", "filler", text=filler, check=False).returncode == 0:
             pass
         assert "NOSPACE" in server.ctl("alarm", "list").stdout
-        for _ in range(2):
+        changed = replace(STATUS, endpoints={"host": EndpointStatus.UP})
+        for status in (changed, replace(changed, reporting_ttl_s=0.0)):
             with pytest.raises(OSError, match=r"etcd: .*database space exceeded"):
-                await sink.write(replace(STATUS, endpoints={"host": EndpointStatus.UP}))
+                await sink.write(status)
         assert (await client.list(f"{OWN}/last_reported_status")).entries, "what is there can be read"
         server.compact()
         server.ctl("defrag")
         server.ctl("alarm", "disarm")
-        await sink.write(replace(STATUS, endpoints={"host": EndpointStatus.UP}))
+        await sink.write(changed)
         found = {key: value for key, value in (await stored(client)).items() if "endpoint" in key}
         assert found == {"/calico/felix/v1/host/node-1/endpoint/host": {"status": "up"}}
         await client.close()

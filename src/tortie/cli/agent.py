@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +159,6 @@ def _run(state: Any, world: World) -> int:
 
     code = asyncio.run(Loop(state, world).run())
     # Threads that still wait for a tool would hold up the end; what a tool does it does whole or not at all.
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # A full disk takes the last lines too.
-            stream.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
