@@ -142,9 +142,9 @@ def loss_of_object(data: Any, problem: InvalidInput, options: ReadOptions | None
     if kind == "HostEndpoint":
         return _lost_host(data, name, problem)
     if kind == "FelixConfiguration" and name:
-        if name == CLUSTER_NAME or not name.startswith(NODE_PREFIX):
-            return LostSettings(problem) if name == CLUSTER_NAME else None
-        return LostSettings(problem, name.removeprefix(NODE_PREFIX))
+        if name == CLUSTER_NAME:
+            return LostSettings(problem)
+        return LostSettings(problem, name.removeprefix(NODE_PREFIX)) if name.startswith(NODE_PREFIX) else None
     if kind in ("FelixConfiguration", "ClusterInformation"):
         return LostSettings(problem)
     return _loss_of_words(str(data), problem)
