@@ -87,7 +87,7 @@ class Conversation:
 
 
 def kill_again_and_again(node: AgentNode, draw: random.Random, rounds: int) -> None:
-    """Policy changes, and the agent dies by SIGKILL in the midst of it; no packet may be lost or let through."""
+    """Policy changes, and the agent dies by SIGKILL in the midst of it, or ends; no packet may be lost or let through."""
     node.write("closed.yaml", CLOSED)
     node.start()
     node.until(node.is_ready)
@@ -99,7 +99,7 @@ def kill_again_and_again(node: AgentNode, draw: random.Random, rounds: int) -> N
             node.start()
             time.sleep(draw.uniform(0.4, 1.2))
             if number % 2:
-                node.kill()
+                node.kill() if number % 4 == 1 else node.end()
                 node.start()
         node.until(node.is_ready)
         node.write("policy.yaml", allow_from("p", "a", "b", 7000))

@@ -91,6 +91,23 @@ def test_damage_is_repaired_within_a_second_where_the_kernel_tells(node: AgentNo
         time.sleep(1.1)
 
 
+def test_a_route_that_the_kernel_refuses_is_an_error_of_its_endpoint_and_tried_again(node: AgentNode) -> None:
+    node.tool("ip", "route", "add", "10.65.0.2/32", "dev", "eth0")
+    node.start()
+    node.until(node.is_ready)
+    node.until(lambda: bool(node.status()["problems"]))
+    assert node.status()["workloadEndpoints"] == {
+        "k8s/prod/a/eth0": "error", "k8s/prod/b/eth0": "up", "k8s/prod/c/eth0": "up",
+    }  # fmt: skip
+    assert "File exists" in node.status()["problems"][0]
+    node.write("policy.yaml", allow_from("p", "a", "b", 7001))
+    assert node.until(lambda: any("7001" in rule for rule in _policy_rules(node, "cali-tw-cali3"))) < 2
+    assert 1 <= node.log.read_text().count("not programmed: ip route add 10.65.0.2/32") <= 4
+    node.tool("ip", "route", "delete", "10.65.0.2/32", "dev", "eth0")
+    node.until(lambda: "10.65.0.2 dev cali2 scope link" in node.tool("ip", "route"))
+    node.until(lambda: node.status()["workloadEndpoints"]["k8s/prod/a/eth0"] == "up" and not node.status()["problems"])
+
+
 def test_an_interface_that_comes_back_is_set_up_again(node: AgentNode) -> None:
     node.start()
     node.until(node.is_ready)

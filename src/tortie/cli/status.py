@@ -71,8 +71,7 @@ def status_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
     ours = metadata.version("tortie")
     running = f"running, process {found['pid']}" if found["running"] else "NOT RUNNING"
-    age = "at an unknown time" if found["ageSeconds"] is None else f"{found['ageSeconds']:.0f} s ago"
-    yield f"agent      {running}; wrote this {age}, {_duration(found.get('uptimeSeconds'))} after it began"
+    yield f"agent      {running}; wrote this {_age(found)}, {_duration(found.get('uptimeSeconds'))} after it began"
     if found.get("version") != ours:
         yield f"version    {found.get('version') or 'unknown'}; this command is {ours}"
     if not found["running"]:
@@ -97,6 +96,15 @@ def status_lines(found: Mapping[str, Any]) -> Iterator[str]:
         for endpoint, word in _table(found, name).items():
             if word != "up":
                 yield f"{word:10} {endpoint}"
+
+
+def _age(found: Mapping[str, Any]) -> str:
+    seconds = found["ageSeconds"]
+    if seconds is None:
+        return "at an unknown time"
+    if seconds <= -1:
+        return f"at {found['time']}, which is yet to come: the clock was set back"
+    return f"{max(seconds, 0):.0f} s ago"
 
 
 def _list(found: Mapping[str, Any], name: str) -> list[Any]:

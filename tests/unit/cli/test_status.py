@@ -40,6 +40,7 @@ def run(tmp_path: Path, changes: dict[str, Any], *words: str) -> tuple[int, str]
         ({"version": None}, 0, "version    unknown"),
         ({"workloadEndpoints": ["a"], "unreadable": ["b"], "problems": "c"}, 1, "problem    c"),
         ({"workloadEndpoints": {"a": 7}, "uptimeSeconds": "x", "time": 5, "remarks": {"x": 1}}, 0, "7          a"),
+        ({"time": "2999-01-01T12:00:00Z"}, 0, "wrote this at 2999-01-01T12:00:00Z, which is yet to come"),
         ({"ready": False}, 1, "being programmed"),
         ({"ready": False, "heldBack": "the interfaces are not known"}, 1, "nothing is programmed: the interfaces"),
         ({"heldBack": "the cluster says no"}, 1, "nothing is programmed: the cluster says no"),
