@@ -4,7 +4,11 @@
 SHELL := /bin/bash
 PYTHON_IN_VENV := .venv/bin/python
 READY := .venv/ready
+PYTEST := $(PYTHON_IN_VENV) -m pytest
+WORKERS := --workers=2
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+# Tests start Python hundreds of times; each would compile all of Tortie anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check lint bench hunt format packages clean
 .DEFAULT_GOAL := test
@@ -18,11 +22,11 @@ demo: $(READY)
 
 # Everything: format, lint, types, layers and all tests; those that need root are left out without it and the last line says so.
 test: packages lint
-	@$(PYTHON_IN_VENV) -m pytest
+	@$(PYTEST) $(WORKERS)
 
 # What needs neither root nor a browser, in under a minute.
 check: lint
-	@$(PYTHON_IN_VENV) -m pytest -m "not (kernel or browser or hunt)"
+	@$(PYTEST) $(WORKERS) --hypothesis-profile=check -m "not (kernel or browser or hunt)"
 
 lint: $(READY)
 	@$(PYTHON_IN_VENV) -m ruff format --check .
@@ -36,7 +40,7 @@ bench: packages $(READY)
 
 # Long searches for disagreement: tests/hunt, and the properties with drawn instead of fixed examples.
 hunt: packages $(READY)
-	@$(PYTHON_IN_VENV) -m pytest -m "hunt or property" --hypothesis-profile=hunt --timeout=0
+	@$(PYTEST) -m "hunt or property" --hypothesis-profile=hunt --timeout=0
 
 format: $(READY)
 	@$(PYTHON_IN_VENV) -m ruff format --quiet .

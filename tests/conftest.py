@@ -1,8 +1,9 @@
 """What every test run has in common: the suites, the examples that Hypothesis draws, and an honest end (`honest_run`).
 
 The folder of a test is its suite and its marker. Hypothesis draws the same examples in every run, so that a run says
-something about the change and not about its luck; `--hypothesis-profile=hunt` draws new ones, many more. A test sets
-`max_examples` where a hundred are too many or too few, and leaves the rest of the settings alone.
+something about the change and not about its luck; `--hypothesis-profile=hunt` draws new ones, many more, and
+`--hypothesis-profile=check` is content with a third. A test says with `examples` (tests/examples.py) where a hundred are
+too many or too few, and leaves the rest of the settings alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.examples import FULL
 from tests.honest_run import HonestRun
 from tests.requirement import missing_for_etcd, missing_for_faketime, missing_for_kernel
 from tests.side_by_side import SideBySide
@@ -33,7 +35,8 @@ SUITES = {
 NEEDS = {"kernel": missing_for_kernel, "etcd": missing_for_etcd, "faketime": missing_for_faketime}
 """What suites, and tests with the markers `etcd` and `faketime`, ask of the machine."""
 
-settings.register_profile("check", derandomize=True, deadline=None, database=None)
+settings.register_profile("test", derandomize=True, deadline=None, database=None, max_examples=FULL)
+settings.register_profile("check", settings.get_profile("test"), max_examples=FULL // 3)
 settings.register_profile(
     "hunt",
     derandomize=False,
@@ -42,7 +45,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("check")
+settings.load_profile("test")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,9 +6,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.fakes.tools import Fails, Failure, Lies
 from tests.scenario.test_fault import BROKEN_POLICY
 from tests.scenario.world import PROFILE, World, configuration, fake_node, key, policy, resources, workload
@@ -113,7 +114,7 @@ acts: st.SearchStrategy[Act] = st.one_of(
 )
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.lists(acts, max_size=10))
 def test_in_the_end_nothing_of_it_matters(script: list[Act]) -> None:
     with tempfile.TemporaryDirectory() as folder:

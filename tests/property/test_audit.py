@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audited_node import FOREIGN, MADE, RULES, SETS, changed
+from tests.examples import examples
 from tests.strategies.damage import damaged
 from tests.strategies.view import active_rules, crowded_rules
 from tests.unit.render.test_policy import CORRECTED
@@ -57,7 +58,7 @@ def test_words_are_found_again_and_hashes_fit(policy: tuple[list[ActiveRule], IP
     assert {one.judgement for one in judge_chain(CHAIN, read, family)} <= {Judgement.FITS}
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(policies(), st.data())
 def test_every_change_is_noticed(policy: tuple[list[ActiveRule], IPFamily], data: st.DataObject) -> None:
     rules, family = policy
@@ -108,7 +109,7 @@ def damage(draw: Callable[[st.SearchStrategy[Any]], Any], rules: tuple[Rule, ...
             return (*rules[:to], FOREIGN, *rules[to:])
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.data())
 def test_damage_to_a_node_is_found_where_it_is_and_nowhere_else(data: st.DataObject) -> None:
     table, chain = data.draw(st.sampled_from(DAMAGEABLE))
@@ -120,7 +121,7 @@ def test_damage_to_a_node_is_found_where_it_is_and_nowhere_else(data: st.DataObj
     )
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.data())
 def test_without_a_rendering_only_what_the_configuration_decides_can_be_missing_unnoticed(data: st.DataObject) -> None:
     table, chain = data.draw(st.sampled_from(DAMAGEABLE))
@@ -138,7 +139,7 @@ SAVED = format_save(SaveFile(RULES))
 SAVED_SETS = format_ipset_save(SETS)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(damaged(SAVED), damaged(SAVED_SETS))
 def test_whatever_the_tools_print_can_be_audited_and_told(rules: str, sets: str) -> None:
     try:

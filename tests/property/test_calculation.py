@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.calc_builder import HERE
+from tests.examples import examples
 from tests.plain_calculation import calculate_plainly
 from tests.state_sequence import State, Step, run_and_check
 from tests.strategies.cluster import Update, updates
@@ -28,14 +29,14 @@ def state_after(given_updates: list[Update], config: Mapping[str, str], before: 
     return State("drawn", values, config)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(some_updates, configs)
 def test_all_at_once(given_updates: list[Update], config: Mapping[str, str]) -> None:
     state = state_after(given_updates, config)
     assert calculate(state.cluster, HERE, config) == calculate_plainly(state.cluster, HERE, config)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(st.tuples(some_updates, configs, st.booleans()), max_size=5))
 def test_one_state_after_the_other(batches: list[tuple[list[Update], Mapping[str, str], bool]]) -> None:
     steps: list[Step] = []
@@ -44,7 +45,7 @@ def test_one_state_after_the_other(batches: list[tuple[list[Update], Mapping[str
     run_and_check(steps, HERE)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(some_updates, st.permutations(range(12)))
 def test_in_any_order_and_with_detours(given_updates: list[Update], order: list[int]) -> None:
     state = state_after(given_updates, {})
@@ -64,7 +65,7 @@ def test_in_any_order_and_with_detours(given_updates: list[Update], order: list[
 numbers = st.frozensets(st.integers(0, 400), max_size=200)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(numbers, min_size=1, max_size=6))
 def test_a_member_set_is_like_a_frozenset_however_it_came_to_be(states: list[frozenset[int]]) -> None:
     now: MemberSet[int] = MemberSet()

@@ -12,9 +12,10 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.rendered_node import accepted, rendered_node
 from tortie.cli.desired import find_desired
 from tortie.cli.node_state import ToldState
@@ -160,7 +161,7 @@ def opened(whole: list[Document], broken: list[Document]) -> list[tuple[Packet, 
     return [one for one in PACKETS if accepted(closed, *one) and not accepted(full, *one)]
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(cluster=clusters(), data=st.data())
 def test_nothing_is_opened_by_a_resource_that_cannot_be_read(cluster: list[Document], data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(cluster) - 1), label="which")
@@ -169,7 +170,7 @@ def test_nothing_is_opened_by_a_resource_that_cannot_be_read(cluster: list[Docum
     assert opened(cluster, broken) == []
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(cluster=clusters(), other=clusters(), data=st.data())
 def test_nothing_is_opened_by_two_of_one_name(cluster: list[Document], other: list[Document], data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(cluster) - 1), label="which")

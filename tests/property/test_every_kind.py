@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.strategies.every_kind import plain_resources
 from tortie.model.document import parse_documents
 from tortie.model.read import key_of
@@ -45,7 +46,7 @@ def without_what_is_refused(plain: dict[str, Any]) -> Resource:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(examples(25), suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(data=st.data())
 def test_what_is_written_reads_as_it_was(kind: str, data: st.DataObject) -> None:
     resource = without_what_is_refused(data.draw(plain_resources(kind)))

@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.fakes.calico_ipam import calico_assign, calico_release
 from tests.fakes.ipam_store import MemoryStore, inconsistencies, make_node, make_pool
 from tortie.ipam.assign import Assigned, AssignRequest, assign_address, auto_assign
@@ -133,7 +134,7 @@ def problems(store: MemoryStore, *, quiet: bool) -> list[str]:
 assigning = tasks.filter(lambda task: task.kind in ("auto", "named"))
 
 
-@settings(max_examples=EXAMPLES)
+@examples(EXAMPLES)
 @given(st.lists(assigning, min_size=1, max_size=4), schedules)
 def test_no_address_is_given_twice(drawn: list[Task], schedule: list[int]) -> None:
     store = new_store()
@@ -148,7 +149,7 @@ def test_no_address_is_given_twice(drawn: list[Task], schedule: list[int]) -> No
             assert len(one.result.addresses) == one.task.count or one.result.shortage
 
 
-@settings(max_examples=EXAMPLES)
+@examples(EXAMPLES)
 @given(st.lists(tasks, min_size=2, max_size=4), schedules)
 def test_side_by_side_they_leave_what_one_after_the_other_could(drawn: list[Task], schedule: list[int]) -> None:
     store = new_store()
@@ -172,7 +173,7 @@ def test_side_by_side_they_leave_what_one_after_the_other_could(drawn: list[Task
     assert all(address in released for address in before - store.taken().keys())
 
 
-@settings(max_examples=EXAMPLES)
+@examples(EXAMPLES)
 @given(st.lists(tasks, min_size=2, max_size=4), schedules, st.sets(st.integers(0, 60), min_size=1, max_size=3))
 def test_the_dead_leave_nothing_that_is_lost_for_ever(drawn: list[Task], schedule: list[int], deaths: set[int]) -> None:
     store = new_store()
@@ -212,7 +213,7 @@ beside = st.one_of(
 )
 
 
-@settings(max_examples=EXAMPLES)
+@examples(EXAMPLES)
 @given(st.lists(beside, min_size=2, max_size=4), schedules)
 def test_beside_calicos_own_programs_no_address_is_given_twice_or_lost(drawn: list[Task], schedule: list[int]) -> None:
     store = new_store()

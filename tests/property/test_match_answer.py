@@ -7,9 +7,10 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.node_builder import node
 from tests.strategies.matches import all_matches
 from tests.strategies.targets import all_targets
@@ -107,7 +108,7 @@ def _state(skb: Skb) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=150)
+@examples(150)
 @given(data=st.data())
 def test_every_match_answers_and_says_why_not(family: IPFamily, data: st.DataObject) -> None:
     snapshot = _snapshot(family, data)
@@ -135,7 +136,7 @@ def test_every_match_answers_and_says_why_not(family: IPFamily, data: st.DataObj
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=50)
+@examples(50)
 @given(data=st.data())
 def test_every_target_runs_and_tells_what_it_did(family: IPFamily, data: st.DataObject) -> None:
     snapshot = _snapshot(family, data)

@@ -6,10 +6,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.contract.network import MAC, NOTHING, OTHER_MAC
+from tests.examples import examples
 from tests.fakes.network import FakeNetwork
 from tortie.kernel.network import Network
 from tortie.net.address import Address, IPFamily, Prefix
@@ -88,7 +89,7 @@ def _state(fake: FakeNetwork) -> object:
     return links, fake.routes, tunnel, fake.forwarding
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.lists(wanted_networks(), min_size=1, max_size=3), st.sampled_from(DEVICES))
 def test_the_way_does_not_count_and_the_second_plan_is_empty(wanted: list[WantedNetwork], flapping: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -105,7 +106,7 @@ def test_the_way_does_not_count_and_the_second_plan_is_empty(wanted: list[Wanted
         assert _state(one) == _state(other)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(wanted_networks(), wanted_networks())
 def test_who_left_is_forgotten_and_who_stays_is_not(first: WantedNetwork, second: WantedNetwork) -> None:
     with tempfile.TemporaryDirectory() as folder:

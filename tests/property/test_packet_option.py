@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tortie.cli.packet_option import PACKET_OPTIONS, parse_packet_words, split_words
 from tortie.net.error import InvalidInput
 from tortie.net.wire import format_packet
@@ -22,7 +23,7 @@ OPTIONS = st.lists(st.tuples(NAMES, VALUES).map(" ".join), max_size=4).map(" ".j
 LINES = st.one_of(st.tuples(PROTOCOLS, ENDS, ENDS, OPTIONS).map(" ".join), st.text(max_size=60))
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(LINES)
 def test_a_line_is_a_packet_or_is_refused(line: str) -> None:
     try:

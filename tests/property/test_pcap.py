@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.strategies.wire import packets
 from tortie.net.error import InvalidInput
 from tortie.net.packet import Packet
@@ -38,7 +39,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("kind", ["PcapWriter", "PcapNgWriter"])
-@settings(max_examples=30)
+@examples(30)
 @given(found=st.lists(packets(), max_size=4))
 def test_scapys_captures_hold_the_same_packets(scapy: Any, path: str, kind: str, found: list[Packet]) -> None:
     writer = getattr(scapy, kind)(path)

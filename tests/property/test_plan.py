@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.fakes.kernel import FakeKernel
 from tests.rendered_node import node_of
 from tests.strategies.node import FAMILY, FLOATING, PODS, ROUTES, Told, sets_and_policies_twice, told_twice
@@ -116,13 +117,13 @@ def few_arrivals() -> tuple[Arrival, ...]:
     return tuple(Arrival(Packet(FAMILY, src, dst, TCP, sport=1, dport=2, tcp_flags=2), iface) for src, dst, iface in ways)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(told=sets_and_policies_twice())
 def test_no_step_of_sets_and_policies_lets_through_what_before_and_after_both_drop(told: tuple[Told, Told]) -> None:
     check_every_step(*told, few_arrivals())
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(told=told_twice(), data=st.data())
 def test_no_step_of_a_whole_node_lets_through_what_before_and_after_both_drop(
     told: tuple[Told, Told], data: st.DataObject
@@ -148,7 +149,7 @@ COMMIT
 """
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(told=told_twice(), data=st.data())
 def test_no_step_of_coming_or_going_lets_through_what_foreign_rules_and_ours_both_drop(
     told: tuple[Told, Told], data: st.DataObject

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.property.test_plan import STATE
 from tests.strategies.node import FAMILY, Told, sets_and_policies_twice, told_twice
 from tortie.cli.programming import CALICO, wanted_families
@@ -38,7 +39,7 @@ def read_again(held: Held) -> Held:
 
 
 @given(histories())
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_planning_again_is_planning_from_nothing(history: Sequence[tuple[Told, bool, bool]]) -> None:
     planner, renderer, held = Planner(CALICO), Renderer(), EMPTY
     for told, carried_out, read in history:

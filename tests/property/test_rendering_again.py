@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.same_rendering import assert_same
 from tests.strategies.node import Told, told_twice
 from tortie.calc.member_set import MemberSet
@@ -35,7 +36,7 @@ def histories(draw: st.DrawFn) -> list[tuple[Told, NodeState]]:
 
 
 @given(histories())
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_rendering_again_is_rendering_from_nothing(history: Sequence[tuple[Told, NodeState]]) -> None:
     renderer = Renderer()
     marks: Mapping[str, int] = {}
@@ -52,7 +53,7 @@ def test_rendering_again_is_rendering_from_nothing(history: Sequence[tuple[Told,
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_members_that_come_and_go_one_by_one(data: st.DataObject) -> None:
     """The sets of views as the calculation makes them: each a changed copy of the one before."""
     first, second = data.draw(told_twice())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.strategies.resource import damaged_texts, edited_texts
 from tortie.calc.calculation import calculate
 from tortie.model.parameter import felix_parameters
@@ -60,13 +61,13 @@ def check_rendering(text: str, *, felix_exact: bool) -> None:
         return
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(edited_texts | damaged_texts)
 def test_any_text_is_read_or_refused_with_its_place(text: str) -> None:
     check_reading(text)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(edited_texts, st.booleans())
 def test_what_is_read_can_be_rendered(text: str, felix_exact: bool) -> None:
     check_rendering(text, felix_exact=felix_exact)
@@ -84,7 +85,7 @@ plain_values = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(plain_values)
 def test_yaml_that_is_written_reads_back(value: Any) -> None:
     """Values on their own are no documents, and nothing at all is no document either."""

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.strategies.matches import all_matches
 from tests.strategies.rules import CHAINS, SETS
 from tests.strategies.targets import all_targets
@@ -23,7 +24,7 @@ FAMILIES = [pytest.param(family, id=family.name) for family in IPFamily]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=400)
+@examples(400)
 @given(data=st.data())
 def test_a_printed_match_reads_as_itself(family: IPFamily, data: st.DataObject) -> None:
     match = data.draw(all_matches(family, SETS[family]))
@@ -32,7 +33,7 @@ def test_a_printed_match_reads_as_itself(family: IPFamily, data: st.DataObject) 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=300)
+@examples(300)
 @given(data=st.data())
 def test_a_printed_target_reads_as_itself(family: IPFamily, data: st.DataObject) -> None:
     target = data.draw(all_targets(family, SETS[family], CHAINS))
@@ -63,7 +64,7 @@ def _only_refuses(read: Callable[[], object]) -> object | None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=400)
+@examples(400)
 @given(text=_lines)
 def test_any_line_is_a_rule_or_refused(family: IPFamily, text: str) -> None:
     rule = _only_refuses(lambda: parse_rule(text, family))
@@ -74,7 +75,7 @@ def test_any_line_is_a_rule_or_refused(family: IPFamily, text: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=300)
+@examples(300)
 @given(lines=st.lists(_lines | _frames | _lines.map(lambda line: f"-A INPUT {line}"), max_size=12))
 def test_any_text_is_a_save_file_or_refused(family: IPFamily, lines: list[str]) -> None:
     text = "\n".join(lines)
@@ -85,14 +86,14 @@ def test_any_text_is_a_save_file_or_refused(family: IPFamily, lines: list[str]) 
         assert again is None or format_save(again) == printed
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(command=_lines)
 def test_any_command_is_applied_or_refused(command: str) -> None:
     _only_refuses(lambda: apply_command(_RULESET, f"-A INPUT {command}"))
     _only_refuses(lambda: apply_command(_RULESET, command))
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(data=st.data())
 def test_a_spoilt_dump_is_read_or_refused(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from([_DUMP, _LISTING]))

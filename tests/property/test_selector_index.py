@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.linear_index import LinearIndex
 from tests.strategies.selector import VALUES, labels, trees
 from tortie.selector.evaluate import selects
@@ -69,7 +70,7 @@ class Follower:
                     self.keys.remove(key)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.lists(_steps, max_size=25))
 def test_agrees_with_the_search_of_everything(steps: list[tuple[Any, ...]]) -> None:
     index, judge = Follower(SelectorIndex), Follower(LinearIndex)
@@ -81,7 +82,7 @@ def test_agrees_with_the_search_of_everything(steps: list[tuple[Any, ...]]) -> N
     assert index.selected == {(key, item) for item in ITEMS for key in index.index.selected_by(item)}
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(_steps, max_size=15))
 def test_nothing_is_left_of_what_has_gone(steps: list[tuple[Any, ...]]) -> None:
     follower = Follower(SelectorIndex)
@@ -97,7 +98,7 @@ def test_nothing_is_left_of_what_has_gone(steps: list[tuple[Any, ...]]) -> None:
     assert not any((kinds._known, kinds._own, kinds._own_count, kinds._of_parent, kinds._parents, kinds.inherited))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(trees, labels)
 def test_a_compiled_selector_agrees_with_the_plain_reading(tree: Selector, given_labels: dict[str, str]) -> None:
     assert compile_selector(tree)(given_labels) is selects(tree, given_labels)

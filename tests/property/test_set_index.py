@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tortie.net.address import IPFamily, Prefix
 from tortie.net.packet import Packet
 from tortie.net.protocol import ICMP, TCP, UDP
@@ -145,7 +146,7 @@ def _asks_for_destination_mac(definition: IPSet, given_sides: tuple[Side, ...]) 
     return any(dimension == "mac" and side is Side.DST for dimension, side in pairs)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(sets(), skbs(), sides, st.booleans(), st.booleans())
 def test_the_index_answers_as_reading_every_member_does(
     definition: IPSet, skb: Skb, given_sides: tuple[Side, ...], inverted: bool, return_nomatch: bool
@@ -164,7 +165,7 @@ def _sorted(entries: object) -> list[str]:
     return sorted(map(repr, cast(list[SetEntry], entries)))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(sets(), st.data())
 def test_a_changed_index_is_the_index_of_the_changed_members(definition: IPSet, data: st.DataObject) -> None:
     index = SetIndex(definition)

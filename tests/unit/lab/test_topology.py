@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tortie.lab.topology import Probe, Topology, parse_topology, resource_paths
 from tortie.net.address import parse_address
 from tortie.net.error import InvalidInput
@@ -202,7 +203,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.dictionaries(FIELDS, ANYTHING, max_size=6))
 def test_whatever_a_file_says_it_is_a_topology_or_bad_input(changed: dict[str, object]) -> None:
     data = {**yaml.safe_load(GOOD), **changed}
@@ -214,7 +215,7 @@ def test_whatever_a_file_says_it_is_a_topology_or_bad_input(changed: dict[str, o
     assert len(set(found.node_addresses().values())) == len(found.nodes)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.text(max_size=60))
 def test_text_that_is_anything(text: str) -> None:
     with pytest.raises(InvalidInput):
