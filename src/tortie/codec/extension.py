@@ -123,10 +123,15 @@ def build_value(extension: Extension, given: Sequence[Given], family: IPFamily) 
     """The value of an extension; raises `InvalidInput` for a bad argument or a missing option."""
     if extension.build is not None:
         return extension.build(given, family)
-    filled = dict(extension.constants)
+    return make(extension, filled_fields(given, family, extension.constants))
+
+
+def filled_fields(given: Iterable[Given], family: IPFamily, constants: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The fields that options fill, beside constants; raises `InvalidInput` as `fill_fields` does."""
+    filled = dict(constants or {})
     for item in given:
         fill_fields(filled, item, family)
-    return make(extension, filled)
+    return filled
 
 
 def fill_fields(filled: dict[str, Any], item: Given, family: IPFamily) -> None:

@@ -13,6 +13,7 @@ from tortie.codec.extension import (
     Given,
     Option,
     fill_fields,
+    filled_fields,
     format_option,
     make,
     plain,
@@ -46,10 +47,7 @@ _LIMIT_OPTIONS = (plain("limit", LIMIT_RATE, "rate", always=True), plain("limit-
 
 
 def _build_limit(given: Sequence[Given], family: IPFamily) -> LimitMatch:
-    filled: dict[str, object] = {}
-    for item in given:
-        fill_fields(filled, item, family)
-    return LimitMatch(**{"rate": "3/hour", **filled})  # type: ignore[arg-type]
+    return LimitMatch(**{"rate": "3/hour", **filled_fields(given, family)})
 
 
 _LIMIT = Extension("limit", LimitMatch, _LIMIT_OPTIONS, build=_build_limit)

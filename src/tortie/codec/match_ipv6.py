@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tortie.codec.extension import Extension, Given, fill_fields, plain, test, whole
+from tortie.codec.extension import Extension, Given, fill_fields, filled_fields, plain, test, whole
 from tortie.codec.kind import (
     PREFIX,
     RAW,
@@ -33,9 +33,7 @@ from tortie.netfilter.match import (
 
 
 def _build_frag(given: Sequence[Given], family: IPFamily) -> FragMatch:
-    filled: dict[str, Any] = {}
-    for item in given:
-        fill_fields(filled, item, family)
+    filled = filled_fields(given, family)
     if "more" in filled and "last" in filled:
         raise InvalidInput("frag takes one of --fragmore and --fraglast")
     return FragMatch(**filled)

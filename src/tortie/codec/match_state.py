@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
-from typing import Any
 
 from tortie.codec.extension import (
     Extension,
     Given,
     fill_fields,
+    filled_fields,
     format_option,
     make,
     plain,
@@ -291,10 +291,7 @@ _CONNBYTES_OPTIONS = (
 
 def _build_connbytes(given: Sequence[Given], family: IPFamily) -> ConnbytesMatch:
     """The kernel inverts by swapping the ends: a range of one number cannot be inverted (net/netfilter/xt_connbytes.c)."""
-    filled: dict[str, Any] = {}
-    for item in given:
-        fill_fields(filled, item, family)
-    found: ConnbytesMatch = make(_CONNBYTES, filled)
+    found: ConnbytesMatch = make(_CONNBYTES, filled_fields(given, family))
     return replace(found, inverted=found.inverted and found.low != found.high)
 
 
@@ -353,10 +350,7 @@ def _node_bit(text: str, family: IPFamily) -> int:
 
 
 def _build_cluster(given: Sequence[Given], family: IPFamily) -> ClusterMatch:
-    filled: dict[str, object] = {}
-    for item in given:
-        fill_fields(filled, item, family)
-    found: ClusterMatch = make(_CLUSTER, filled)
+    found: ClusterMatch = make(_CLUSTER, filled_fields(given, family))
     if found.node_mask >> found.total:
         raise InvalidInput("cluster's local nodes do not fit the number of nodes")
     return found
@@ -380,9 +374,7 @@ _CLUSTER = Extension(
 def _build_cgroup(given: Sequence[Given], family: IPFamily) -> CgroupMatch:
     if len(given) != 1:
         raise InvalidInput("cgroup takes one of --cgroup and --path")
-    filled: dict[str, object] = {}
-    fill_fields(filled, given[0], family)
-    return CgroupMatch(**filled)  # type: ignore[arg-type]
+    return CgroupMatch(**filled_fields(given, family))
 
 
 _CGROUP = Extension(

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from tortie.codec.extension import Extension, Given, fill_fields, plain, test, unprinted, whole
+from tortie.codec.extension import Extension, Given, filled_fields, plain, test, unprinted, whole
 from tortie.codec.kind import PORT_LIST, Kind, name_list, number, number_range, ports, read_number
 from tortie.codec.service import SCTP_SERVICES, TCP_SERVICES
 from tortie.net.address import IPFamily
@@ -266,10 +265,7 @@ _IPCOMP_OPTIONS = (test("ipcompspi", number_range(0xFFFFFFFF), "spi"), plain("co
 
 def _build_ipcomp(given: Sequence[Given], family: IPFamily) -> IpcompMatch:
     """Without a range the tool tests for SPI 0 (seen with iptables 1.8.9)."""
-    filled: dict[str, Any] = {}
-    for item in given:
-        fill_fields(filled, item, family)
-    return IpcompMatch(**{"spi": Test(IntRange(0, 0)), **filled})
+    return IpcompMatch(**{"spi": Test(IntRange(0, 0)), **filled_fields(given, family)})
 
 
 IPCOMP = Extension("ipcomp", IpcompMatch, _IPCOMP_OPTIONS, build=_build_ipcomp)

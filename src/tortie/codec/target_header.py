@@ -6,9 +6,8 @@ Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-from tortie.codec.extension import Extension, Given, Option, fill_fields, format_option, plain, unprinted
+from tortie.codec.extension import Extension, Given, Option, filled_fields, format_option, plain, unprinted
 from tortie.codec.kind import (
     Kind,
     number,
@@ -70,9 +69,7 @@ _ECN_OPTIONS = (
 
 
 def _build_ecn(given: Sequence[Given], family: IPFamily) -> EcnTarget:
-    filled: dict[str, Any] = {}
-    for item in given:
-        fill_fields(filled, item, family)
+    filled = filled_fields(given, family)
     if not filled or ("tcp_remove" in filled and ("ece" in filled or "cwr" in filled)):
         raise InvalidInput("ECN needs --ecn-tcp-remove, or bits to set")
     return EcnTarget(tcp_remove=True) if "tcp_remove" in filled else EcnTarget(**filled)

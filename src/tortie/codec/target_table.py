@@ -6,9 +6,18 @@ Printed forms and orders were read off iptables 1.8.9 on both back-ends (spec: n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-from tortie.codec.extension import Extension, Given, Option, fill_fields, format_option, make, plain, unprinted
+from tortie.codec.extension import (
+    Extension,
+    Given,
+    Option,
+    fill_fields,
+    filled_fields,
+    format_option,
+    make,
+    plain,
+    unprinted,
+)
 from tortie.codec.kind import (
     HOST,
     INTERFACE,
@@ -229,14 +238,12 @@ _LOG = Extension(
 
 
 def _build_nflog(given: Sequence[Given], family: IPFamily) -> Nflog:
-    filled: dict[str, object] = {}
-    for item in given:
-        fill_fields(filled, item, family)
+    filled = filled_fields(given, family)
     if "range" in filled and "size" in filled:
         raise InvalidInput("NFLOG takes --nflog-size or the old --nflog-range")
     if not filled.get("threshold"):
         filled["threshold"] = None
-    return Nflog(**filled)  # type: ignore[arg-type]
+    return Nflog(**filled)
 
 
 _NFLOG = Extension(
@@ -361,9 +368,7 @@ _CT = Extension(
 
 
 def _build_tproxy(given: Sequence[Given], family: IPFamily) -> TproxyTarget:
-    filled: dict[str, object] = {}
-    for item in given:
-        fill_fields(filled, item, family)
+    filled = filled_fields(given, family)
     if not filled.get("address"):
         filled["address"] = None
     found: TproxyTarget = make(_TPROXY, filled)
@@ -411,10 +416,7 @@ _SET_OPTIONS = (
 
 
 def _build_set(given: Sequence[Given], family: IPFamily) -> SetTarget:
-    filled: dict[str, Any] = {}
-    for item in given:
-        fill_fields(filled, item, family)
-    found: SetTarget = make(_SET, filled)
+    found: SetTarget = make(_SET, filled_fields(given, family))
     mapped = found.map_mark or found.map_prio or found.map_queue
     if mapped is not (found.operation == "map"):
         raise InvalidInput("SET takes --map-mark, --map-prio and --map-queue with --map-set, which needs one of them")
