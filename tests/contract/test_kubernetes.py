@@ -429,6 +429,31 @@ class TestProtocol:
 
         asyncio.run(run())
 
+    def test_half_of_a_pair_of_surrogates_stops_nobody(self) -> None:
+        """Neither in a list nor in an event; Go reads it as U+FFFD."""
+
+        async def script(server: ApiServer) -> None:
+            escaped = json.dumps
+
+            def respond(data: Any, **options: Any) -> str:
+                return escaped(data, **options).replace("HALF", "\\ud800")
+
+            def marked(name: str) -> Plain:
+                made = stored(net_set(name))
+                return made | {"metadata": made["metadata"] | {"annotations": {"note": "HALF"}}}
+
+            server.dumps = respond
+            server.store.create(SETS, "", marked("a"))
+            async with Hearer(source_of(server)) as heard:
+                await heard.until_in_sync()
+                await all_watching(server)
+                server.store.create(SETS, "", marked("b"))
+                await heard.until(lambda heard: len(heard.resources) == 2, "heard")
+                notes = {one.metadata.annotations["note"] for one in heard.resources.values()}
+                assert notes == {"\ufffd"} and not heard.refused
+
+        in_server(script)
+
     def test_a_server_that_wants_to_be_left_alone_is(self) -> None:
         waits: list[float] = []
 

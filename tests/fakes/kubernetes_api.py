@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -75,6 +75,8 @@ class ApiServer:
         """Kinds that are not defined."""
         self.nonsense: bytes | None = None
         """What lists are answered with instead."""
+        self.dumps: Callable[..., str] = json.dumps
+        """How objects are written."""
         self.page_limit = 10_000
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.StreamWriter] = set()
@@ -247,7 +249,7 @@ class ApiServer:
         if target.kind.built_in:
             page = [{name: value for name, value in item.items() if name not in ("kind", "apiVersion")} for item in page]
         whole = {"kind": f"{target.kind.kind}List", "apiVersion": target.kind.api_version, "metadata": metadata}
-        await _respond(writer, 200, whole | {"items": page})
+        await _respond_raw(writer, 200, self.dumps(whole | {"items": page}).encode())
 
     async def _watch(
         self, request: Request, target: _Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -275,7 +277,7 @@ class ApiServer:
             end = asyncio.get_running_loop().time() + timeout_s
             while (event := await _next(watch.queue, end)) is not None:
                 # As Go writes it: letters as they are, also those that Unicode takes for the ends of lines.
-                data = json.dumps(event, ensure_ascii=False).encode() + b"\n"
+                data = self.dumps(event, ensure_ascii=False).encode() + b"\n"
                 # Two chunks, so that no reader counts on lines and chunks being the same.
                 for part in (data[:7], data[7:]):
                     writer.write(b"%x\r\n%s\r\n" % (len(part), part))

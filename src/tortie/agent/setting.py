@@ -94,9 +94,9 @@ def parse_felix_file(text: str, source: str) -> dict[str, str]:
 
 
 def environment_parameters(environment: Mapping[str, str]) -> dict[str, str]:
-    """The parameters in variables named `FELIX_` and the parameter, in any case."""
+    """The parameters in variables named `FELIX_` and the parameter, in any case; bytes that are no UTF-8 become U+FFFD."""
     return {
-        name[len(ENVIRONMENT_PREFIX) :]: value
+        name[len(ENVIRONMENT_PREFIX) :]: value.encode(errors="surrogateescape").decode(errors="replace")
         for name, value in environment.items()
         if name.lower().startswith(ENVIRONMENT_PREFIX)
     }

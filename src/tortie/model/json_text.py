@@ -1,7 +1,8 @@
 """JSON text to plain data, and the lines where fields stand.
 
-The standard library's decoder does the work. Keys that occur twice are refused, as they are in YAML. When somebody needs a
-line, the text is walked once more from where the resource starts, skipping value after value.
+The standard library's decoder does the work. Keys that occur twice are refused, as they are in YAML. Half of a pair of
+surrogates, which no text in UTF-8 can hold, is read as U+FFFD, as Calico's programs read it (Go's encoding/json). When
+somebody needs a line, the text is walked once more from where the resource starts, skipping value after value.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _BLANKS = re.compile(r"[ \t\n\r]*")
 def parse_json(text: str) -> Any:
     """The one value of a text; raises `InvalidInput` with the line."""
     try:
-        return _DECODER.decode(text)
+        return _whole(text, _DECODER.decode(text))
     except json.JSONDecodeError as error:
         line = min(error.lineno, max(1, len(text.splitlines())))  # behind the last line is at its end
         raise InvalidInput(f"not JSON: {error.msg}", line=line) from None
@@ -28,6 +29,11 @@ def parse_json(text: str) -> Any:
         raise InvalidInput("not JSON that can be read: nested too deeply") from None
     except ValueError as error:
         raise InvalidInput(f"not JSON that can be read: {error}") from None
+
+
+def load_json(text: str) -> Any:
+    """The value of a text that an API server wrote, whose keys may occur twice; raises `ValueError` or `RecursionError`."""
+    return _whole(text, json.loads(text))
 
 
 def element_offsets(text: str, *path: str) -> list[int]:
@@ -74,6 +80,27 @@ def _skip_blanks(text: str, offset: int) -> int:
     found = _BLANKS.match(text, offset)
     assert found is not None
     return found.end()
+
+
+def _whole(text: str, data: Any) -> Any:
+    """The data without halves of pairs of surrogates, which only escapes can bring."""
+    return _without_halves(data) if _ESCAPED_SURROGATE.search(text) else data
+
+
+def _without_halves(data: Any) -> Any:
+    match data:
+        case str():
+            return _HALF.sub("\ufffd", data)
+        case list():
+            return [_without_halves(one) for one in data]
+        case dict():
+            return _object([(_without_halves(key), _without_halves(value)) for key, value in data.items()])
+        case _:
+            return data
+
+
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

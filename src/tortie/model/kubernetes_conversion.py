@@ -21,6 +21,7 @@ from tortie.model.endpoint import (
     WorkloadEndpoint,
     WorkloadEndpointSpec,
 )
+from tortie.model.json_text import load_json
 from tortie.model.metadata import Metadata
 from tortie.model.node import Node, NodeBGPSpec, NodeSpec, read_interface_v4, read_interface_v6
 from tortie.model.policy import KUBERNETES_PREFIX, NetworkPolicy, NetworkPolicySpec, PolicyType
@@ -144,7 +145,7 @@ def _floating_addresses(pod: k8s.Pod, networks: tuple[Prefix, ...]) -> tuple[IPN
     path = ("metadata", "annotations", _FLOATING_IPS)
     internal = Address(networks[0].family, networks[0].address)
     try:
-        external = json.loads(text)
+        external = load_json(text)
     except (ValueError, RecursionError):
         external = None
     if type(external) is not list:
@@ -291,7 +292,7 @@ def _annotation(meta: k8s.ObjectMeta, name: str, read: Callable[[Any], Any]) -> 
 
 def _read_map(text: str) -> dict[str, str]:
     try:
-        data: Any = json.loads(text)
+        data: Any = load_json(text)
     except (ValueError, RecursionError):
         data = None
     if type(data) is not dict or not all(type(value) is str for value in data.values()):

@@ -7,13 +7,13 @@ resources, such as freeing a pool's blocks before the pool goes, is `tortie.sour
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from tortie.model.json_text import load_json
 from tortie.model.problem import FieldProblem
 from tortie.model.read import Key, key_of
 from tortie.model.resource import Resource
@@ -168,8 +168,8 @@ def _at(resource: Resource, revision: int) -> Resource:
 def _own_metadata(value: bytes) -> tuple[str, str]:
     """Time and identity in a value that may be damaged otherwise; what is not there is made up anew by the caller."""
     try:
-        data: Any = json.loads(value)
+        data: Any = load_json(value.decode())
         metadata = data["metadata"]
         return str(metadata["creationTimestamp"] or ""), str(metadata["uid"] or "")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "", ""

@@ -8,7 +8,6 @@ state, watches go on from it; a state that the server no longer has is `HistoryG
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from lightkube.core.exceptions import ConfigError
 from msgspec import MsgspecError
 from msgspec.structs import replace as replace_fields
 
+from tortie.model.json_text import load_json
 from tortie.net.error import InvalidInput
 from tortie.source.client_config import ClientConfig
 from tortie.source.failure import DatastoreFailed, HistoryGone
@@ -204,7 +204,7 @@ class KubernetesClient:
         if response.status_code == httpx.codes.OK:
             return self._parsed(kind, content)
         try:
-            status = json.loads(content)
+            status = load_json(content.decode())
         except (ValueError, RecursionError):
             status = None
         raise self._refusal(kind, response.status_code, status, _seconds(response.headers.get("retry-after", "")))
@@ -222,7 +222,7 @@ class KubernetesClient:
 
     def _parsed(self, kind: ObjectKind, content: bytes) -> dict[str, Any]:
         try:
-            data = json.loads(content)
+            data = load_json(content.decode())
         except (ValueError, RecursionError):
             data = None
         if type(data) is not dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,11 @@ def test_a_file_that_is_none(text: str) -> None:
 def test_the_environment_in_any_case() -> None:
     given = {"FELIX_LOGPREFIX": "a", "felix_IpInIpEnabled": "true", "PATH": "/bin"}
     assert environment_parameters(given) == {"LOGPREFIX": "a", "IpInIpEnabled": "true"}
+
+
+def test_bytes_of_the_environment_that_are_no_text_are_marked() -> None:
+    """Python hands them on as halves of surrogates, which nothing can write."""
+    assert environment_parameters({"FELIX_LOGPREFIX": os.fsdecode(b"caf\xe9")}) == {"LOGPREFIX": "caf\ufffd"}
 
 
 def test_environment_wins_over_file_and_both_over_the_datastore() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tortie.model.json_text import element_offsets, find_json_line, parse_json
+from tortie.model.json_text import element_offsets, find_json_line, load_json, parse_json
 from tortie.model.problem import Path
 from tortie.net.error import InvalidInput
 
@@ -15,6 +15,11 @@ VALUES: dict[str, Any] = {
     '{"a": [1, 2.5, "x", null, true]}': {"a": [1, 2.5, "x", None, True]},
     " [ ] \n": [],
     '"\\u00e4"': "ä",
+    '"\\ud83d\\ude00"': "😀",
+    '"\\ud800"': "\ufffd",
+    '"\\uDC00a\\ud83d"': "\ufffda\ufffd",
+    '{"\\ud800": ["\\udfff", 1, null]}': {"\ufffd": ["\ufffd", 1, None]},
+    '"\\\\ud800"': "\\ud800",
     "-0": 0,
 }
 
@@ -33,8 +38,13 @@ REFUSED = {
     "no number": ('{"a": NaN}', "NaN is no number", None),
     "infinity": ('{"a": -Infinity}', "-Infinity is no number", None),
     "a number too long": ("1" * 5000, "not JSON that can be read: Exceeds the limit", None),
+    "halves of surrogates that make one key": ('{"\\ud800": 1, "\\udfff": 2}', "is there twice", None),
     "deep": ("[" * 100_000, "nested too deeply", None),
 }
+
+
+def test_what_an_api_server_writes_may_have_keys_twice() -> None:
+    assert load_json('{"a": "\\ud800", "a": "\\udc00"}') == {"a": "\ufffd"}
 
 
 @pytest.mark.parametrize(("text", "message", "line"), REFUSED.values(), ids=REFUSED)

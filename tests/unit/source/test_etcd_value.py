@@ -78,6 +78,14 @@ def test_fields_stay_in_the_order_in_which_go_writes_them() -> None:
     assert format_value(parse_value(ENDPOINT_KEY, ENDPOINT.encode())).decode() == ENDPOINT
 
 
+def test_half_of_a_pair_of_surrogates_stops_nobody() -> None:
+    """Go reads it as U+FFFD; Python would hand on what no text can hold."""
+    metadata = {**POLICY["metadata"], "annotations": {"note": "\ud800"}}  # type: ignore[dict-item]
+    found = parse_value(POLICY_KEY, json.dumps(POLICY | {"metadata": metadata}).encode())
+    assert found.metadata.annotations == {"note": "\ufffd"}
+    assert "\ufffd".encode() in format_value(found)
+
+
 def test_letters_that_go_escapes() -> None:
     assert format_object({"a": "<&>\u2028é"}) == b'{"a":"\\u003c\\u0026\\u003e\\u2028\xc3\xa9"}'
 
