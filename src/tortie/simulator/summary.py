@@ -129,10 +129,9 @@ def describe_fate(trace: Trace) -> str:
     """What became of the packet and where: `FORWARDED out of eth1 as …`, `DROPPED in FORWARD by filter X rule 9`."""
     head = "REJECTED" if trace.verdict is Verdict.REJECT else _DONE[trace.disposition]
     out = trace.out
-    if out is not None and trace.disposition is Disposition.DELIVERED:
-        return f"{head} on {describe_device(out.iface)}{_as_changed(trace.packet, out.packet)}"
     if out is not None:
-        return f"{head} out of {describe_device(out.iface)}{_as_changed(trace.packet, out.packet)}"
+        way = "on" if trace.disposition is Disposition.DELIVERED else "out of"
+        return f"{head} {way} {describe_device(out.iface)}{_as_changed(trace.packet, out.packet)}"
     return head if trace.verdict is Verdict.ACCEPT else head + describe_place(trace.decided_by)
 
 

@@ -245,8 +245,6 @@ def _finish(run: Run, skb: Skb, in_iface: str | None, go: Callable[[], Arrived])
 
 def _sum_up(outcomes: tuple[Trace, ...], *, cut: bool) -> Verdict:
     """One verdict for all outcomes: theirs if they agree, else why they differ."""
-    if len(outcomes) == 1 and not cut:
-        return outcomes[0].verdict
     verdicts = {trace.verdict for trace in outcomes}
     if len(verdicts) == 1 and not cut:
         return outcomes[0].verdict
