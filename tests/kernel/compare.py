@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from tests.kernel.oracle.outcome import Departure, KernelStep, KernelWalk, Origin, Outcome, StepKind
+from tests.kernel.oracle.outcome import UNNAMED, Departure, KernelStep, KernelWalk, Origin, Outcome, StepKind
 from tests.kernel.recipe import read_packet, whole_packet
 from tortie.net.address import IPFamily
 from tortie.net.packet import Packet
@@ -213,7 +213,7 @@ def _is_tapped(packet: Packet) -> bool:
 
 
 def _compare_drop(outcome: Outcome, trace: Trace) -> list[str]:
-    reasons = [reason for reason in outcome.drops if reason != "NOT_SPECIFIED"]
+    reasons = [reason for reason in outcome.drops if reason != UNNAMED]
     if trace.disposition is not Disposition.DROPPED or not reasons or len(outcome.walks) > 1 or outcome.errno:
         return []
     if reached(outcome.own, Hook.OUTPUT) and reached(outcome.own, Hook.PREROUTING):

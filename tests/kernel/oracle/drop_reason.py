@@ -33,6 +33,8 @@ class DropReasons:
     def __init__(self) -> None:
         identity, layout = _tracepoint()
         self._names = {int(number): name for number, name in re.findall(r'\{ (\w+), "(\w+)" \}', layout)}
+        self.names = frozenset(self._names.values())
+        """The reasons that this kernel has a name for."""
         offsets = {name: int(offset) for name, offset in re.findall(r"(\w+);\toffset:(\d+);", layout)}
         self._protocol, self._reason = offsets["protocol"], offsets["reason"]
         attribute = bytearray(_ATTRIBUTE_SIZE)

@@ -213,6 +213,7 @@ class KernelNode:
             errno=error,
             events=events,
             drops=self._drops.read() if self._drops is not None else (),
+            drop_names=self._drops.names if self._drops is not None else frozenset(),
         )
 
     def _walks(self, given: Given) -> tuple[KernelWalk, ...]:

@@ -121,6 +121,10 @@ class ConnEvent:
     status: int
 
 
+UNNAMED = "NOT_SPECIFIED"
+"""What the kernel calls every reason that has no name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Everything the kernel showed for one packet."""
@@ -135,6 +139,12 @@ class Outcome:
     events: tuple[ConnEvent, ...] = ()
     drops: tuple[str, ...] = ()
     """Drop reasons of the kernel (skb:kfree_skb), when they were asked for."""
+    drop_names: frozenset[str] = frozenset()
+    """The reasons that the kernel has a name for."""
+
+    def dropped_for(self, reason: str) -> bool:
+        """True when this was told as a reason; a kernel that has no name for it tells of none in particular."""
+        return (reason if reason in self.drop_names else UNNAMED) in self.drops
 
     @property
     def own(self) -> KernelWalk:

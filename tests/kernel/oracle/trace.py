@@ -35,7 +35,7 @@ _NFT_SUBSYSTEM, _NFT_TRACE, _NFT_TRACE_GROUP = 10, 17, 9
 _COPY_LENGTH = 0xFFFF - 64
 _HOOKS = (Hook.PREROUTING, Hook.INPUT, Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING)
 _FAMILIES = {2: IPFamily.V4, 10: IPFamily.V6}
-_NFT_POLICY, _NFT_RULE = 1, 3
+_NFT_POLICY, _NFT_RETURN, _NFT_RULE = 1, 2, 3
 
 RuleCounts = Mapping[tuple[IPFamily, str, str], int]
 """Family, table and chain to the number of rules."""
@@ -175,7 +175,8 @@ def _nft_kind(
     kind = _number(attributes, 4)
     if kind == _NFT_POLICY:
         return StepKind.POLICY, counts.get((family, table, chain), 0) + 1
-    if kind == _NFT_RULE and 3 in attributes:
+    # A rule that returns is told as a return by older kernels (6.1); the end of a chain, told so too, is no rule.
+    if kind in (_NFT_RULE, _NFT_RETURN) and 3 in attributes:
         return StepKind.RULE, handles[family, table, chain, _number(attributes, 3)]
     return None, 0
 

@@ -173,7 +173,7 @@ def _arrived_otherwise(question: Question, outcome: Outcome, one: RouteDecision,
         return None if Hook.INPUT in hooks else _said(one)
     if one.kind is RouteKind.UNICAST:
         return _forwarded_otherwise(question, outcome, one, errors, strange=strange)
-    if hooks & {Hook.INPUT, Hook.FORWARD} or (one.drop_reason is not None and one.drop_reason not in outcome.drops):
+    if hooks & {Hook.INPUT, Hook.FORWARD} or (one.drop_reason is not None and not outcome.dropped_for(one.drop_reason)):
         return _said(one)
     # Errors made by routing are rate limited: a missing one proves nothing, another one does (spec: netfilter 10.3).
     return _said(one) if errors - {one.icmp} else None
