@@ -40,6 +40,9 @@ SUITES: dict[str, Callable[[Path], Iterator[Figure]]] = {
 
 def main(words: list[str]) -> None:
     """Runs the suites and prints a line a figure as soon as it is there."""
+    for word in words:
+        if not any(word in name for name in SUITES):
+            sys.exit(f"bench: no suite has {word!r} in its name (there are {', '.join(SUITES)})")
     print(
         f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}; medians of processor time"
     )

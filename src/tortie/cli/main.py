@@ -71,6 +71,16 @@ class CommandGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
+        """The context of a call; words in front of the command that make no sense are one line too."""
+        words = bool(args)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            if not words:  # what click raises to show the help
+                raise
+            raise BadInput(f"{error.format_message().removesuffix('.')} (see tortie --help)") from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command and writes out what it printed, so that a closed pipe is noticed here."""
         # Rules, steps and packets hold no cycles, and looking for some among a million of them takes longer than all else.
@@ -86,7 +96,7 @@ class CommandGroup(click.Group):
         except InvalidInput as error:
             raise BadInput(str(error)) from None
         except click.UsageError as error:
-            path = error.ctx.command_path if error.ctx is not None else "tortie"
+            path = error.ctx.command_path if error.ctx is not None else f"tortie {ctx.invoked_subcommand or ''}".rstrip()
             raise BadInput(f"{error.format_message().removesuffix('.')} (see {path} --help)") from None
         except KeyboardInterrupt:
             click.echo("", err=True)

@@ -64,6 +64,21 @@ def test_bad_input_is_one_line_and_code_2() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--bogus"], "No such option '--bogus' (see tortie --help)"),
+        (["bogus"], "No such command 'bogus' (see tortie --help)"),
+        (["agent", "--source"], "Option '--source' requires an argument (see tortie agent --help)"),
+        (["flush", "--bogus"], "No such option '--bogus' (see tortie flush --help)"),
+    ],
+    ids=["an option in front of the command", "a command", "an option without its value", "an option"],
+)
+def test_words_that_make_no_sense_are_one_line(words: list[str], message: str) -> None:
+    found = CliRunner().invoke(main, words, prog_name="tortie")
+    assert (found.exit_code, found.stderr) == (EXIT_BAD_INPUT, f"tortie: {message}\n")
+
+
 def test_an_interrupt_ends_quietly() -> None:
     def stop() -> None:
         raise KeyboardInterrupt
@@ -124,7 +139,7 @@ def test_output_that_goes_nowhere_is_one_line_and_code_2(
     "words", [["nonsense"], ["--nonsense"], ["trace", "--nonsense"], ["trace", "--mark"]], ids=" ".join
 )
 def test_words_that_mean_nothing_are_code_2(words: list[str]) -> None:
-    found = CliRunner().invoke(main, words)
+    found = CliRunner().invoke(main, words, prog_name="tortie")
     assert found.exit_code == EXIT_BAD_INPUT
     assert "Traceback" not in found.output
     assert words[-1] in found.stderr
