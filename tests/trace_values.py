@@ -22,7 +22,7 @@ from tortie.netfilter.match import (
     Test,
 )
 from tortie.netfilter.rule import Rule, Ruleset
-from tortie.netfilter.target import Accept, Dnat, Drop, Goto, Jump, MarkTarget, NatRange, Reject, Return, Target
+from tortie.netfilter.target import Accept, Dnat, Drop, Goto, Jump, MarkTarget, NatRange, Reject, Return
 from tortie.simulator.answer import DoubtKind
 from tortie.simulator.choice import Condition
 from tortie.simulator.route_decision import RouteDecision, RouteKind
@@ -45,7 +45,6 @@ from tortie.simulator.trace import (
 )
 
 FILTER, NAT, RAW = TableName.FILTER, TableName.NAT, TableName.RAW
-ACCEPT_MARK = 0x10000
 WORKLOAD = "cali1a2b"
 
 
@@ -328,9 +327,3 @@ ALL: dict[str, Walk] = {
     "not-known": not_known(),
     "sent-and-refused": sent_and_refused(),
 }
-
-
-def target_of(walk: Walk) -> Target | None:
-    """The target of the last rule that matched."""
-    steps = [step for step in walk.trace.steps if isinstance(step, RuleStep) and step.matched]
-    return steps[-1].rule.target

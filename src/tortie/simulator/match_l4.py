@@ -51,19 +51,16 @@ Check = Callable[[Packet], bool]
 def compile_tcp(match: TcpMatch, context: Context) -> Holds:
     """`-m tcp`."""
     flags = match.flags
-    check = _all(
-        [
-            *_port_checks(match.source_ports, match.destination_ports),
-            *([_flags_check(flags)] if flags is not None else []),
-            *([_option_check(match.option)] if match.option is not None else []),
-        ]
-    )
+    in_header = _port_checks(match.source_ports, match.destination_ports)
+    if flags is not None:
+        in_header.append(_flags_check(flags))
+    early = _all(in_header)
+    check = _all([*in_header, _option_check(match.option)]) if match.option is not None else early
     trivial = not _tests_ports(match) and (flags is None or flags == Test(TcpFlagsTest(0, 0)))
     if context.backend is Backend.NFT and match.option is None and not trivial:
         return _native_tcp(match)
     drops_at = 1 if context.family is IPFamily.V4 else None
     with_option = match.option is not None
-    early = _all([*_port_checks(match.source_ports, match.destination_ports), *([_flags_check(flags)] if flags else [])])
 
     def slow(packet: Packet) -> Answer:
         if is_later_fragment(packet):
