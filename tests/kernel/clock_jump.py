@@ -65,7 +65,8 @@ class ClockedNode(AgentNode):
         path = self.folder / "put.yaml"
         path.write_text("---\n".join(texts))
         command = [sys.executable, "-c", "from tortie.cli.main import main; main()", "apply", "-f", str(path)]
-        environment = {**os.environ, "ETCD_ENDPOINTS": self.server.endpoint}
+        where = {name: value for name, value in self.environment.items() if name.startswith("ETCD_")}
+        environment = {**os.environ, **where, "ETCD_ENDPOINTS": self.server.endpoint}
         subprocess.run(command, check=True, capture_output=True, env=environment)
 
     # --- what there is -----------------------------------------------------------------------------------------------
