@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,8 +176,11 @@ class DirectorySource:
             pauses.append(self._look_at(path, tree.files[path]))
             if index % 64 == 0:
                 await asyncio.sleep(0)
-        missing = [path for path in self._files if path not in tree.files and not tree.may_hold(path)]
-        pauses += [self._miss(path) for path in missing]
+        missing = {path for path in self._files if path not in tree.files and not tree.may_hold(path)}
+        if missing:
+            there = (file for path, file in self._files.items() if path not in missing)
+            elsewhere = {key for file in there for key in _keys(file.definitions)}
+            pauses += [self._miss(path, elsewhere) for path in sorted(missing)]
         self._refuse_unreadable(tree)
         return min(pauses)
 
@@ -223,28 +226,20 @@ class DirectorySource:
             known = _keys(tuple(found))
             yield from (one for one in _in_doubt(file.definitions, riddle) if one.key not in known)
 
-    def _miss(self, path: str) -> float:
-        """Lets go of a file that has been missing for long enough; how long until then."""
+    def _miss(self, path: str, elsewhere: Set[Key]) -> float:
+        """Lets go of a file that has been missing for long enough, or is all `elsewhere`; how long until then."""
         file = self._files[path]
         now = self._clock.now()
         if file.seen is not None:
             file.seen, file.waiting, file.since = None, None, now
         missing_s = now - file.since
-        if missing_s < PATIENCE_S and not self._stand_elsewhere(path, file):
+        keys = _keys(file.definitions)
+        takes_nothing_away = keys <= elsewhere if keys else file.read is None  # so is one that was never believed
+        if missing_s < PATIENCE_S and not takes_nothing_away:
             return PATIENCE_S - missing_s
         del self._files[path]
         self._ledger.put(path, None)
         return LOOK_S
-
-    def _stand_elsewhere(self, path: str, file: _File) -> bool:
-        """True when every resource of a file is in another one as well."""
-        keys = _keys(file.definitions)
-        if not keys:
-            return file.read is None  # Never believed; nothing is taken away.
-        for other_path, other in self._files.items():
-            if other_path != path and other.seen is not None:
-                keys -= _keys(other.definitions)
-        return not keys
 
     def _refuse_unreadable(self, tree: Tree) -> None:
         for path in self._unreadable.keys() | tree.unreadable.keys():
