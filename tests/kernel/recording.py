@@ -143,6 +143,9 @@ def load(path: Path) -> Iterator[Recording]:
 
 # --- values as JSON ----------------------------------------------------------------------------------------------
 
+_OF_THE_NODE = frozenset({"drop_names"})
+"""Fields that tell nothing of a packet; they come last and are not recorded."""
+
 
 def plain(value: object) -> Any:
     """A value of dataclasses, structs, enums and bytes as JSON has it."""
@@ -155,7 +158,7 @@ def plain(value: object) -> Any:
     if isinstance(value, msgspec.Struct):
         return [plain(getattr(value, name)) for name in value.__struct_fields__]
     if dataclasses.is_dataclass(value):
-        return [plain(getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return [plain(getattr(value, field.name)) for field in dataclasses.fields(value) if field.name not in _OF_THE_NODE]
     return value
 
 
@@ -183,7 +186,7 @@ def _field_types(kind: type) -> tuple[Any, ...]:
     if issubclass(kind, msgspec.Struct):
         return tuple(hints[name] for name in kind.__struct_fields__)
     assert dataclasses.is_dataclass(kind)
-    return tuple(hints[field.name] for field in dataclasses.fields(kind))
+    return tuple(hints[field.name] for field in dataclasses.fields(kind) if field.name not in _OF_THE_NODE)
 
 
 # --- recording ---------------------------------------------------------------------------------------------------
