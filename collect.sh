@@ -99,7 +99,7 @@ settings() {
     sysctl -a >"$work/all" 2>"$work/err" </dev/null
     code=$?
     # Some settings cannot be read by anyone; sysctl then ends with an error although it printed the others.
-    grep -E "^net\.(ipv4\.(conf\.|fib_|fwmark_reflect|icmp_|ip_|nexthop_compat_mode|vs\.|[A-Za-z0-9_]*l3mdev_accept)|ipv6\.\
+    grep -E "^kernel\.osrelease|^net\.(ipv4\.(conf\.|fib_|fwmark_reflect|icmp_|ip_|nexthop_compat_mode|vs\.|[A-Za-z0-9_]*l3mdev_accept)|ipv6\.\
 (conf\.|fib_|fwmark_reflect|icmp\.|ip_nonlocal_bind|bindv6only)|netfilter\.|bridge\.)" "$work/all" |
         grep -v -e '^net\.ipv6\.conf\..*\.stable_secret' -e '^net\.netfilter\.nf_conntrack_count' >"$work/out"
     [ -s "$work/out" ] && code=0

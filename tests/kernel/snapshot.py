@@ -83,6 +83,7 @@ def _read_sysctls(node: KernelNode) -> str:
 
 
 def _sysctl_paths() -> Iterator[str]:
+    yield "/proc/sys/kernel/osrelease"
     for place in _GLOBAL_SYSCTLS:
         for name in os.listdir(f"/proc/sys/{place}"):
             path = f"/proc/sys/{place}/{name}"

@@ -33,12 +33,12 @@ IP_COMMANDS: dict[str, tuple[str, ...]] = {
 }
 """Arguments of `ip -N -j` for each file that configures the node."""
 SYSCTLS = re.compile(
-    r"net\.(?:"
+    r"kernel\.osrelease|net\.(?:"
     r"ipv4\.(?:conf\.|fib_|fwmark_reflect|icmp_|ip_|nexthop_compat_mode|vs\.|\w*l3mdev_accept)|"
     r"ipv6\.(?:conf\.(?!.*\.stable_secret)|fib_|fwmark_reflect|icmp\.|ip_nonlocal_bind|bindv6only)|"
     r"netfilter\.(?!nf_conntrack_count)|bridge\.)"
 )
-"""Settings that decide what becomes of a packet; secrets and what counts are left out."""
+"""Settings that decide what becomes of a packet, and which kernel it is; secrets and what counts are left out."""
 _CLOCKS: dict[str, re.Pattern[bytes]] = {
     "rules": re.compile(rb"^#.*\n|\[\d+:\d+\]", re.MULTILINE),
     "sets": re.compile(rb" (?:timeout|packets|bytes) \d+"),

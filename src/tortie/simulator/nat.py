@@ -24,6 +24,7 @@ from tortie.netfilter.match import CtState, Direction
 from tortie.simulator.connection import Connection
 from tortie.simulator.conntrack import invert_tuple
 from tortie.simulator.quote import rewrite_quote
+from tortie.simulator.release import DNAT_IN_ORDER, is_older
 from tortie.simulator.session import Session
 from tortie.simulator.skb import Skb
 from tortie.simulator.tracking_table import ICMP_REDIRECT, KEYED_BY_PORTS
@@ -140,7 +141,14 @@ def _unique_tuple(
         elif wish.base_port is None and _port_in_range(chosen, manipulation, wish):
             if wish.low_port == wish.high_port or not taken(chosen):
                 return chosen, None
-    return _search_port(chosen, manipulation, wish, taken, pick)
+    in_order = not wish.random and manipulation is Manipulation.DESTINATION and not is_older(session.release, DNAT_IN_ORDER)
+    return _search_port(chosen, manipulation, wish, taken, pick, in_order=in_order)
+
+
+def assumes_order(session: Session, manipulation: Manipulation, wish: Wish) -> bool:
+    """True when a port of a range would be any of them on an older kernel, and the snapshot does not tell which it is."""
+    ranged = wish.low_port != wish.high_port and wish.base_port is None and not wish.random
+    return session.release is None and ranged and manipulation is Manipulation.DESTINATION
 
 
 def _in_range(candidate: ConnTuple, wish: Wish) -> bool:
@@ -269,7 +277,13 @@ def port_class(port: int) -> tuple[int, int]:
 
 
 def _search_port(
-    chosen: ConnTuple, manipulation: Manipulation, wish: Wish, taken: Callable[[ConnTuple], bool], pick: PickPort
+    chosen: ConnTuple,
+    manipulation: Manipulation,
+    wish: Wish,
+    taken: Callable[[ConnTuple], bool],
+    pick: PickPort,
+    *,
+    in_order: bool,
 ) -> tuple[ConnTuple, tuple[int, int] | None]:
     icmp = _is_icmp(chosen)
     if not icmp and chosen.proto not in KEYED_BY_PORTS:
@@ -290,7 +304,7 @@ def _search_port(
         port = low + (offset & 0xFFFF) % size
         return replace(chosen, src_key=port) if source else replace(chosen, dst_key=port)
 
-    if wish.base_port is not None or (not wish.random and manipulation is Manipulation.DESTINATION):
+    if wish.base_port is not None or in_order:
         start = (key - wish.base_port) & 0xFFFF if wish.base_port is not None else 0
         for i in range(min(size, MOST_TRIES)):
             if not taken(at(start + i)):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tortie.netfilter.conntrack import ConnEntry, ConnTuple
 from tortie.netfilter.match import Direction
 from tortie.simulator.connection import Connection
+from tortie.simulator.release import Release
 
 if TYPE_CHECKING:
     from tortie.net.packet import Packet
@@ -58,7 +59,7 @@ class Session:
 
     __slots__ = (
         "_by_source", "_entries", "_parent", "_removed", "balanced", "balanced_answers", "clock_s", "connections_known",
-        "counted", "fragments", "memory", "recent", "sets",
+        "counted", "fragments", "memory", "recent", "release", "sets",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +68,7 @@ class Session:
         *,
         clock_s: float = 0.0,
         connections_known: bool = True,
+        release: Release | None = None,
         parent: Session | None = None,
     ) -> None:
         self._parent = parent
@@ -75,6 +77,8 @@ class Session:
         self._by_source: dict[tuple[int, int, int, int], list[ConnKey]] = {}
         self.connections_known = connections_known
         """False when the snapshot holds no conntrack table: an absent entry is then an assumption."""
+        self.release = release
+        """The kernel's, where the snapshot tells it."""
         self.sets: Mapping[str, SetIndex] | None = sets
         """Name to index, None when the snapshot holds no sets; change with `replace_set` only."""
         self.recent: dict[str, dict[int, tuple[float, ...]]] = {}
@@ -94,7 +98,13 @@ class Session:
 
     def begin(self) -> Session:
         """A child that sees everything here and keeps its changes to itself."""
-        child = Session(self.sets, clock_s=self.clock_s, connections_known=self.connections_known, parent=self)
+        child = Session(
+            self.sets,
+            clock_s=self.clock_s,
+            connections_known=self.connections_known,
+            release=self.release,
+            parent=self,
+        )
         if self.recent:
             child.recent = {name: dict(seen) for name, seen in self.recent.items()}
         if self.memory:

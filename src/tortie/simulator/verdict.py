@@ -29,7 +29,7 @@ from tortie.netfilter.target import (
 from tortie.simulator.answer import DoubtKind
 from tortie.simulator.choice import Choice
 from tortie.simulator.context import Context
-from tortie.simulator.nat import MANIPULATION, Manipulation, Wish, decide
+from tortie.simulator.nat import MANIPULATION, Manipulation, Wish, assumes_order, decide
 from tortie.simulator.reply import Reply, reject_reply, tee_copy
 from tortie.simulator.run import Run
 from tortie.simulator.skb import Skb
@@ -119,6 +119,8 @@ def _translate(run: Run, skb: Skb, hook: Hook, wish: Wish) -> End:
         else:
             run.random_dport = random_ports
     mapped = connection.reply
+    if assumes_order(run.session, manipulation, wish) and mapped.src_key != skb.packet.dport:
+        run.assume(f"the kernel is Linux 6.8 or newer: an older one takes any port of {wish.low_port}-{wish.high_port}")
     family = skb.packet.family
     if manipulation is Manipulation.SOURCE:
         side, address, key = "source", mapped.dst, mapped.dst_key

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tortie.net.address import IPFamily
 from tortie.net.error import InvalidInput
 from tortie.net.packet import Packet
+from tortie.net.protocol import DCCP
 from tortie.netfilter.conntrack import ConnEntry
 from tortie.netfilter.match import CtState, Direction
 from tortie.netfilter.snapshot import Snapshot
@@ -22,6 +23,7 @@ from tortie.simulator.hooks import FamilyNode, compile_family
 from tortie.simulator.ipset import index_sets
 from tortie.simulator.nat import Manipulation, PickPort
 from tortie.simulator.path import Arrived, enter, send, send_reply
+from tortie.simulator.release import DCCP_GONE, is_older, release_of
 from tortie.simulator.reply import Reply
 from tortie.simulator.run import Ended, Run, SendAnswer
 from tortie.simulator.session import Session, load_connections
@@ -82,7 +84,12 @@ class Node:
         With `connections` it has those of the snapshot's alone, for who knows that a packet can meet no others.
         """
         entries = self.snapshot.connections
-        session = Session(self._sets, clock_s=clock_s, connections_known=entries is not None)
+        session = Session(
+            self._sets,
+            clock_s=clock_s,
+            connections_known=entries is not None,
+            release=release_of(self.snapshot.sysctls),
+        )
         load_connections(session, (entries or ()) if connections is None else connections)
         return session
 
@@ -185,18 +192,27 @@ def _walk_once(family: FamilyNode, arrival: Arrival, run: Run) -> Trace:
         _attach(skb, *arrival.about)
     for remark in family.remarks:
         run.assume(remark)
+    if arrival.packet.proto == DCCP:
+        if is_older(session.release, DCCP_GONE):
+            text = "this kernel is older than Linux 6.16 and follows DCCP in its own way, which is not simulated"
+            return _unknown(arrival, text)
+        if session.release is None:
+            run.assume("the kernel is Linux 6.16 or newer: an older one follows DCCP in its own way")
     if family.tracking and not session.connections_known and arrival.state is None:
         run.assume("no conntrack table in the snapshot: the packet is taken to be the first of its connection")
     if not family.rules_known:
-        text = f"the snapshot holds no rules for IPv{family.family.value}"
-        missing = DecidedBy(Cause.MISSING, text)
-        return Trace(arrival.packet, arrival.in_iface, Verdict.UNKNOWN, Disposition.UNKNOWN, missing)
+        return _unknown(arrival, f"the snapshot holds no rules for IPv{family.family.value}")
     if arrival.in_iface is None:
         return _finish(run, skb, None, lambda: send(run, skb, family))
     bridge = bridge_of(family, arrival.in_iface)
     if bridge is not None:
         return _finish(run, skb, arrival.in_iface, lambda: receive_frame(run, skb, family, bridge, arrival.mac_destination))
     return _finish(run, skb, arrival.in_iface, lambda: enter(run, skb, family))
+
+
+def _unknown(arrival: Arrival, why: str) -> Trace:
+    decided_by = DecidedBy(Cause.MISSING, why)
+    return Trace(arrival.packet, arrival.in_iface, Verdict.UNKNOWN, Disposition.UNKNOWN, decided_by)
 
 
 def _is_mute(about: Skb, reply: Reply) -> bool:
