@@ -25,7 +25,6 @@ SHELF = HERE.parents[1] / ".tools" / "kernels"
 QEMU = "qemu-system-x86_64"
 PROGRAMS = {
     QEMU: "qemu-system-x86",
-    "busybox": "busybox-static",
     "apt-get": "apt",
     "apt-cache": "apt",
     "dpkg-deb": "dpkg",
@@ -79,9 +78,8 @@ def _run(kernel: DebianKernel, scratch: Path, options: argparse.Namespace) -> in
     (exchange / "python").write_text(os.path.realpath(sys.executable))
     shutil.copy(HERE / "start.py", exchange)
     shutil.copy(kernel.kmod, exchange)
-    busybox = Path(shutil.which("busybox") or "busybox")
     first = scratch / "initramfs"
-    first.write_bytes(initramfs(busybox, HERE / "init", kernel.with_dependencies(FIRST_MODULES)))
+    first.write_bytes(initramfs(kernel.busybox, HERE / "init", kernel.with_dependencies(FIRST_MODULES)))
     messages = scratch / "messages"
     subprocess.run([QEMU, *_machine(kernel, scratch, options)], stdin=subprocess.DEVNULL, check=True)
     code = exchange / "code"

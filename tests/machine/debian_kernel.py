@@ -1,6 +1,7 @@
 """A kernel of Debian's on disk: downloaded with apt and unpacked, never installed.
 
-kmod comes with it, since a container has none: the list of modules is made with it, and the machine loads them with it.
+kmod comes with it, since a container has none: the list of modules is made with it, and the machine loads them with it. So
+does the busybox that the machine starts with, since Debian installs no static one beside the usual.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class DebianKernel:
     def kmod(self) -> Path:
         return self.folder / "bin" / "kmod"
 
+    @property
+    def busybox(self) -> Path:
+        return self.folder / "bin" / "busybox"
+
     def with_dependencies(self, names: tuple[str, ...]) -> tuple[Path, ...]:
         """Files of modules in the order in which they can be loaded."""
         own = self.modules / self.release
@@ -58,7 +63,7 @@ def debian_kernel(package: str, shelf: Path) -> DebianKernel:
         shelf.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=shelf) as scratch:
             unpacked = Path(scratch) / "unpacked"
-            for one in (_image_package(package), "kmod"):
+            for one in (_image_package(package), "kmod", "busybox-static"):
                 _unpack(one, Path(scratch), unpacked)
             _list_modules(unpacked)
             unpacked.rename(folder)
