@@ -98,8 +98,12 @@ def kill_again_and_again(node: AgentNode, draw: random.Random, rounds: int) -> N
             node.kill()
             node.start()
             time.sleep(draw.uniform(0.4, 1.2))
-            if number % 2:
-                node.kill() if number % 4 == 1 else node.end()
+            if number % 4 == 1:
+                node.kill()
+                node.start()
+            if number % 4 == 3:
+                node.until(node.is_ready)
+                assert node.end() == 0
                 node.start()
         node.until(node.is_ready)
         node.write("policy.yaml", allow_from("p", "a", "b", 7000))

@@ -11,6 +11,7 @@ from tests.scenario.test_fault import From, policy_rules
 from tests.scenario.world import PROFILE, World, configuration, fake_node, policy, resources, workload
 from tortie.agent.event import Damaged
 from tortie.agent.report import Part
+from tortie.net.address import parse_prefix
 
 WEB = workload("web", "cali1", "10.65.0.2")
 
@@ -57,3 +58,16 @@ def test_a_change_right_after_a_failed_pass_does_not_wait_for_the_next_try(world
     failing.on = False
     world.tell(*resources(policy("p", "web", 80))).wait(0.15)
     assert world.chain("cali-tw-cali1") is not None
+
+
+def test_a_route_that_was_refused_for_long_is_tried_again_within_half_a_minute(world: World) -> None:
+    """Not by chance, when what was written is looked at again or routes are refreshed: neither is due in that time."""
+    network = world.tools.network
+    foreign = parse_prefix("10.65.0.2/32")
+    network._add_route(foreign, ["dev", "eth0"])
+    world.sync(PROFILE, WEB).wait(200)
+    assert any("File exists" in problem for problem in world.statuses[-1].problems)
+    del network.routes[foreign]
+    world.wait(31)
+    assert world.routes() == {"10.65.0.2/32": "cali1"}
+    assert not world.statuses[-1].problems
