@@ -17,6 +17,8 @@ from types import TracebackType
 
 CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
+NEWER_SETTINGS = ("/force_forwarding",)
+"""Settings that Debian 12's kernel (6.1) lacks."""
 _OWN = "/proc/thread-self/ns/net"
 
 
@@ -70,6 +72,11 @@ class Namespace:
         """The value of a sysctl, by its path below /proc/sys."""
         with self, open(f"/proc/sys/{name}") as file:
             return file.read().strip()
+
+    def lacks_sysctl(self, name: str) -> bool:
+        """True for a setting that only newer kernels have; the simulator takes it for off when a snapshot has none."""
+        with self:
+            return name.endswith(NEWER_SETTINGS) and not os.path.exists(f"/proc/sys/{name}")
 
     def write_sysctls(self, values: Iterable[tuple[str, str]]) -> None:
         """Sets sysctls by their paths below /proc/sys, in order; raises OSError when the kernel refuses."""

@@ -123,6 +123,8 @@ class KernelNode:
         """Loads a scenario's state; raises `Refused` (and clears up) when a tool or the kernel refuses it."""
         try:
             for name, value in sysctls:
+                if self.namespace.lacks_sysctl(name):
+                    continue
                 self._saved_sysctls.append((name, self.namespace.read_sysctl(name)))
                 self.namespace.write_sysctls([(name, value)])
             if ip_sets:

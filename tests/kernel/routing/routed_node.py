@@ -90,7 +90,7 @@ def listening_node(plan: Plan) -> Iterator[Listening]:
 
 
 def _configure(namespace: Namespace, plan: Plan) -> None:
-    namespace.write_sysctls(plan.sysctls)
+    namespace.write_sysctls(one for one in plan.sysctls if not namespace.lacks_sysctl(one[0]))
     _batch(namespace, (), plan.links)
     for family in IPFamily:
         _batch(namespace, (f"-{family.value}",), [line for owner, line in plan.commands if owner is family])
