@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -206,7 +207,7 @@ def _waiting_tools(node: AgentNode) -> list[str]:
 
 
 @pytest.mark.etcd
-def test_from_etcd_through_the_time_that_it_is_down(node: AgentNode) -> None:
+def test_from_etcd_through_the_times_that_it_is_down(node: AgentNode) -> None:
     with node.node, etcd_server() as server:
         node.source = "etcd"
         node.environment |= {"ETCD_ENDPOINTS": server.endpoint, "FELIX_ENDPOINTREPORTINGENABLED": "true"}
@@ -226,8 +227,25 @@ def test_from_etcd_through_the_time_that_it_is_down(node: AgentNode) -> None:
         etcdctl(server, "put", "/calico/resources/v3/projectcalico.org/networkpolicies/prod/default.p", "{broken")
         node.until(lambda: any("DROP" in rule for rule in _policy_rules(node, "cali-tw-cali3")))
         assert node.is_ready()
+        assert node.agent is not None
+        node.agent.send_signal(signal.SIGSTOP)  # What happens now is history that is thrown away before it is asked for.
+        server.kill()
+        server.start()
+        put(node, server, allow_from("p", "a", "b", 7002))
+        server.compact()
+        node.agent.send_signal(signal.SIGCONT)
+        node.until(lambda: any("7002" in rule for rule in _policy_rules(node, "cali-tw-cali3")), 30)
         server.kill()
         assert node.end() == 0
+        before = node.rules("cali-FORWARD"), node.tool("ipset", "save"), node.tool("ip", "route")
+        node.start()
+        node.until(lambda: node.agent is not None and node.status().get("pid") == node.agent.pid)
+        node.until(lambda: node.status()["datastoreLost"] is not None)
+        assert not node.is_ready()
+        assert (node.rules("cali-FORWARD"), node.tool("ipset", "save"), node.tool("ip", "route")) == before
+        server.start()
+        node.until(node.is_ready, 30)
+        assert (node.rules("cali-FORWARD"), node.tool("ipset", "save"), node.tool("ip", "route")) == before
 
 
 def etcdctl(server: EtcdServer, *words: str) -> str:
