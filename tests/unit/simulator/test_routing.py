@@ -8,9 +8,9 @@ import pytest
 
 from tests.node_builder import V4, hits, node, packet, walk_packet
 from tortie.net.address import parse_address, parse_prefix
-from tortie.net.node import NextHop, Route
+from tortie.net.node import NextHop, PolicyRule, Route
 from tortie.simulator.trace import Cause, Disposition, RouteStep, Verdict
-from tortie.simulator.walk import Node
+from tortie.simulator.walk import Arrival, Node, walk
 
 RULES = "*mangle\n:PREROUTING ACCEPT\n:FORWARD ACCEPT\n:INPUT ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT"
 
@@ -33,6 +33,16 @@ def test_what_refused_a_packet_and_what_its_sender_is_told(name: str) -> None:
     assert hits(trace) == ["mangle:PREROUTING:P1"]
     assert (trace.verdict, trace.decided_by.cause) == (Verdict.DROP, cause), trace.decided_by.text
     assert [(one.packet.icmp_type, one.packet.icmp_code) for one in trace.answers] == ([icmp] if icmp else [])
+
+
+@pytest.mark.parametrize(("source", "device"), [("10.0.0.5", "e0"), ("10.1.0.1", None)], ids=["arriving", "of the node"])
+def test_where_no_answer_can_be_told_the_walk_is_unknown(source: str, device: str | None) -> None:
+    policy = (PolicyRule(V4, 5, table="100", unsupported=("dscp 8",)),)
+    trace = walk(node(RULES, policy=policy), Arrival(packet("udp", f"{source}:1", "10.1.0.9:2"), device)).trace
+    assert (trace.verdict, trace.disposition, trace.decided_by.cause) == (
+        Verdict.UNKNOWN, Disposition.UNKNOWN, Cause.MISSING,
+    )  # fmt: skip
+    assert "policy rule 5" in trace.decided_by.text
 
 
 def test_several_next_hops_are_several_outcomes() -> None:
