@@ -143,7 +143,9 @@ class Balancer:
             return ready[0]
         options = tuple(f"{server.address}:{server.port}" for server in ready)
         total = sum(server.weight for server in ready)
-        shares = tuple(server.weight / total for server in ready) if service.scheduler in ("rr", "wrr") else None
+        # Under persistence the client may have its server already, which no snapshot tells.
+        in_turn = service.scheduler in ("rr", "wrr") and service.persistence_s is None
+        shares = tuple(server.weight / total for server in ready) if in_turn else None
         conditions = tuple(f"IPVS ({service.scheduler}) gives the connection to {option}" for option in options)
         return ready[run.chooser.choose(Choice(DoubtKind.CHANCE, f"ipvs:{name}", options, conditions, shares))]
 

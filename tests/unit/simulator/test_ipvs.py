@@ -74,6 +74,12 @@ def test_several_servers_fork_the_walk_by_their_weight() -> None:
     ]
 
 
+@pytest.mark.parametrize("options", ["-s rr -p 10800", "-s lc"], ids=["a client may have its server", "by connections"])
+def test_chances_are_told_only_of_turns(options: str) -> None:
+    walked = walk(balancing(TWO.replace("-s rr", options)), Arrival(packet("tcp", "10.0.0.5:1", "10.96.0.1:80"), "e0"))
+    assert [one.conditions[0].probability for one in walked.outcomes] == [None, None]
+
+
 def test_a_known_connection_keeps_its_server() -> None:
     made = balancing(TWO)
     session = made.session()
