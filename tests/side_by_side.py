@@ -6,8 +6,7 @@
   does: one summary, one exit code, one last line.
 - A test that nobody reported, because its worker ended, has failed.
 
-pytest-xdist collects in every worker and once more compares what they found; for ten thousand short tests that takes longer
-than a second core saves.
+Why not pytest-xdist: docs/decisions/side-by-side.md.
 """
 
 from __future__ import annotations
