@@ -26,6 +26,8 @@ PORT_80 = bytes([0, 9, 0, 80]) + bytes(16)
         ("no option is a match of its own", "-p udp -m udp", v4(transport=b"abc"), HOTDROP, HOTDROP),
         ("TCP options are never native", "-p tcp -m tcp --tcp-option 2", v4(proto=6, transport=b"abc"), HOTDROP, HOTDROP),
         ("icmp is never native", "-p icmp -m icmp --icmp-type 8", v4(proto=1, transport=b"\x08\0\0"), HOTDROP, HOTDROP),
+        ("a whole icmp header", "-p icmp -m icmp --icmp-type 8", v4(proto=1, transport=b"\x08" + bytes(7)), True, True),
+        ("one byte less", "-p icmp -m icmp --icmp-type 8", v4(proto=1, transport=b"\x08" + bytes(6)), HOTDROP, HOTDROP),
         ("multiport is never native", "-p udp -m multiport --dports 80", later(17, 3, PORT_80), False, False),
         ("IPv6 fragment: nft reads the IPv6 header", "-p tcp -m tcp --dport 0", later6(6, 1, PORT_80), False, True),
     ],
