@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,8 @@ NO_RESULT = 125
 
 def main() -> int:
     options = _options()
+    # Ended from outside it takes the machine and its files along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(NO_RESULT))
     try:
         _check()
         kernel = debian_kernel(options.package, SHELF)
@@ -81,7 +84,9 @@ def _run(kernel: DebianKernel, scratch: Path, options: argparse.Namespace) -> in
     first = scratch / "initramfs"
     first.write_bytes(initramfs(kernel.busybox, HERE / "init", kernel.with_dependencies(FIRST_MODULES)))
     messages = scratch / "messages"
-    subprocess.run([QEMU, *_machine(kernel, scratch, options)], stdin=subprocess.DEVNULL, check=True)
+    ran = subprocess.run([QEMU, *_machine(kernel, scratch, options)], stdin=subprocess.DEVNULL, check=False)
+    if ran.returncode != 0:
+        raise CannotRun(f"{QEMU} ended with {ran.returncode}")
     code = exchange / "code"
     if code.exists():
         return int(code.read_text())
