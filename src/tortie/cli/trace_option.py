@@ -183,6 +183,8 @@ def check_request(request: TraceRequest) -> None:
         raise InvalidInput("--batch and --pcap exclude each other")
     if request.one and request.flow:
         raise InvalidInput("--one and --flow exclude each other")
+    if request.brief and request.misses:
+        raise InvalidInput("--brief and --misses exclude each other")
     many = request.batch or request.pcap
     if many and request.words:
         raise InvalidInput(

@@ -65,6 +65,7 @@ def test_options_that_go_together_are_fine(request_: TraceRequest) -> None:
         (TraceRequest(), "no packet to trace"),
         (TraceRequest(batch="a", pcap="b"), "exclude each other"),
         (TraceRequest(words=("x",), one=True, flow=True), "exclude each other"),
+        (TraceRequest(words=("x",), brief=True, misses=True), "--brief and --misses exclude each other"),
         (TraceRequest(words=("x",), packet=(1,)), "--packet is for --pcap"),
         (TraceRequest(words=("x",), stateful=False), "--stateful and --stateless"),
         (TraceRequest(pcap="a", given={"tcp_flags": "S"}), "--tcp-flags is not for captures"),
