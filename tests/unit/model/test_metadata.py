@@ -74,3 +74,8 @@ def test_a_generated_name_is_answered_as_calico_does() -> None:
 
 def test_capitals_in_an_annotations_name_do_not_count() -> None:
     assert read_value(Metadata, {"name": "a", "annotations": {"X.Y/Z": ""}}).annotations == {"X.Y/Z": ""}
+
+
+def test_names_and_annotations_may_be_as_large_as_the_largest() -> None:
+    annotations = {"abc": "x" * (262144 - 3)}
+    assert read_value(Metadata, {"name": "a" * 253, "annotations": annotations}).annotations == annotations
