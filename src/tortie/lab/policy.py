@@ -1,8 +1,8 @@
 """What policy means for a conversation across nodes: `reference` at each node that it passes, by the plan of the wires.
 
 Neither the kernel nor the simulator is asked: which interfaces a packet takes follows from who is where. What nodes do to
-addresses is told as it is declared: services, floating addresses, masquerading towards the world. That a router without
-BGP has no way to pods is told here too, so that what policy allows and the network cannot do is not called a disagreement.
+addresses is told as it is declared: services, floating addresses, masquerading towards the world. That only a router with
+BGP has a way to pods is told here too, so that what policy allows and the network cannot do is not called a disagreement.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Policy:
         port = outcome.source_port or _UNKNOWN_PORT
         why = "no node has anything to say"
         if self._is_lost_outside(station, target):
-            return Meaning(False, "the router speaks no BGP and knows no way to pods")
+            return Meaning(False, "no router that speaks BGP knows the way to pods")
         for node, flow in self._way(station, target, source, port):
             found = decide_conversation(self.resources, node, flow, interfaces=self._node_interfaces(node))
             said = found.answer or found.first
@@ -61,9 +61,9 @@ class Policy:
         return Meaning(True, why)
 
     def _is_lost_outside(self, station: Station, target: Target) -> bool:
-        """Whether the router would have to know where pods are, and does not."""
+        """Whether a router would have to know where pods are, and does not, or there is none."""
         router = self.topology.router
-        if router is None or router.as_number is not None:
+        if router is not None and router.as_number is not None:
             return False
         if target.behind.kind is Kind.POD and not target.via and station.kind is Kind.HOST:
             return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.lab import laboratory
@@ -130,15 +132,20 @@ LOST: dict[str, tuple[tuple[str, ...], str, str, bool]] = {
 }
 
 
+@pytest.mark.parametrize("router", [True, False], ids=["a router without BGP", "no router"])
 @pytest.mark.parametrize(("more", "source", "name", "allowed"), LOST.values(), ids=LOST)
-def test_a_router_without_bgp_has_no_way_to_pods(more: tuple[str, ...], source: str, name: str, allowed: bool) -> None:
+def test_without_a_router_that_speaks_bgp_the_world_has_no_way_to_pods(
+    more: tuple[str, ...], source: str, name: str, allowed: bool, router: bool
+) -> None:
     found = laboratory.topology(router="router: {}")
+    if not router:
+        found = replace(found, router=None)
     station = laboratory.stations(found)[source]
     target = laboratory.target(found, name, "tcp/30080" if "@" in name else "tcp/80")
     meaning = laboratory.policy(found, *more).meaning(station, target, Outcome(False))
     assert meaning.allows is allowed, meaning.why
     if not allowed:
-        assert meaning.why == "the router speaks no BGP and knows no way to pods"
+        assert meaning.why == "no router that speaks BGP knows the way to pods"
 
 
 def test_the_source_is_that_of_the_try() -> None:
