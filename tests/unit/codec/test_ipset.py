@@ -102,6 +102,7 @@ MEMBERS: dict[str, tuple[str, str, tuple[Part, ...]]] = {
     "port of any protocol, one given": ("bitmap:port range 0-100", "udp:80", (PortPart(None, 80),)),
     "a set": ("list:set", "other", (NamePart("other"),)),
     "netmask": ("hash:ip netmask 24", "10.1.2.3", (IP("10.1.2.0/32"),)),
+    "netmask of IPv6": ("hash:ip family inet6 netmask 64", "fd00:1:2:3:4::5", (IP("fd00:1:2:3::/128"),)),
     "bitmask": ("hash:ip bitmask 255.255.0.255", "10.1.2.3", (IP("10.1.0.3/32"),)),
 }
 
