@@ -14,6 +14,7 @@ from tortie.agent.state import UnreadableId
 from tortie.calc.calculation import Calculation, calculate
 from tortie.calc.view import NodeView
 from tortie.model.closing import Loss, close
+from tortie.model.node import Node
 from tortie.model.read import Key, Resources
 from tortie.model.resource import Resource
 from tortie.model.resource_conversion import resources_to_v1
@@ -74,8 +75,15 @@ class Cluster:
         return self._closed
 
     def remarks(self) -> tuple[str, ...]:
-        """What was closed in the view because something is missing."""
-        return self._remarks
+        """What was closed in the view because something is missing, and that nothing speaks of this node."""
+        if self._is_named():
+            return self._remarks
+        unnamed = f"no resource names the node {self._hostname}: it gets the rules of a node without endpoints"
+        return (unnamed, *self._remarks)
+
+    def _is_named(self) -> bool:
+        view = self.view()
+        return bool(view.workloads or view.host_endpoints) or ("", self._hostname) in self._by_kind.get(Node, {})
 
     def counts(self) -> Counter[str]:
         """How many resources of each kind are known."""

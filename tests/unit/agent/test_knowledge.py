@@ -56,6 +56,24 @@ def test_a_gap_is_closed_until_it_is_filled() -> None:
     assert cluster.remarks() == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (workload("web", "cali1", "10.65.0.2"), True),
+        (f"apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {{name: {NODE}}}\n", True),
+        ("apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: other}\n", False),
+        (PROFILE, False),
+    ],
+    ids=["an endpoint", "its own resource", "another node", "no node"],
+)
+def test_that_nothing_names_this_node_is_told(text: str, named: bool) -> None:
+    cluster = Cluster(NODE)
+    for event in resources(text):
+        cluster.learn(event.key, event.resource)
+    unnamed = f"no resource names the node {NODE}: it gets the rules of a node without endpoints"
+    assert cluster.remarks() == (() if named else (unnamed,))
+
+
 def test_without_settings_there_is_no_view() -> None:
     cluster = learnt()
     cluster.lose(PLACE, LostSettings(InvalidInput("bad")))
