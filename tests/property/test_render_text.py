@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.golden.render.test_vectors import DISPATCH, ENDPOINTS, IPIP_ADDRESS, METADATA, STATIC, VXLAN_ADDRESS, tables
@@ -30,7 +30,10 @@ def agree(made: FelixRule, family: IPFamily) -> None:
 @pytest.mark.parametrize("family", IPFamily)
 @given(st.data(), st.sampled_from(CONTEXTS))
 def test_of_policy_rules(family: IPFamily, data: st.DataObject, context: RenderContext) -> None:
-    for made in active_rule_rules(data.draw(active_rules(family) | crowded_rules(family)), family, context):
+    drawn = data.draw(active_rules(family) | crowded_rules(family))
+    if context.config.felix_exact:  # Felix writes two `-p` into one rule, which no tool reads (docs/felix-differences.md)
+        assume(drawn.protocol is None or drawn.not_protocol is None)
+    for made in active_rule_rules(drawn, family, context):
         agree(made, family)
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.strategies.wire import packets
 from tortie.net.address import IPFamily, format_address
 from tortie.net.error import InvalidInput
@@ -100,6 +101,7 @@ def plain(packet: Packet) -> bool:
     )
 
 
+@examples(300)
 @given(packet=packets().filter(plain))
 def test_scapy_writes_the_same_bytes(scapy: Any, packet: Packet) -> None:
     kind = {ICMP: 8, ICMPV6: 128}.get(packet.proto, 0)
