@@ -6,6 +6,7 @@ The snapshot is taken from the same namespace, so this is the whole way of a use
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.oracle.namespace import Namespace
+from tortie.simulator.release import RELEASE_SETTING, is_older, release_of
 
 RULES = """\
 *raw
@@ -72,6 +74,8 @@ def test_the_kernels_trace_agrees_with_the_simulator(namespace: Namespace, tmp_p
     for program in (COMMANDS[name][0], "conntrack"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
+    if name == "xtables-monitor" and is_older(release_of({RELEASE_SETTING: os.uname().release}), (6, 2)):
+        pytest.skip("Linux 6.1 gives what comes back on lo another number, and xtables-monitor no packet for it")
     environment = {"XTABLES_LOCKFILE": str(tmp_path / "lock")}
     node, log = tmp_path / "node.tar", tmp_path / "log"
     namespace.run([*TORTIE, "snapshot", str(node)], environment=environment)

@@ -24,7 +24,7 @@ from tortie.netfilter.hook import BUILTIN_CHAINS, Backend, Hook, TableName
 from tortie.netfilter.logged import LoggedStep, StepKind, TraceOrigin, logged_to_packet
 from tortie.netfilter.match import ProtocolMatch
 from tortie.netfilter.rule import Chain, Rule, Ruleset
-from tortie.netfilter.target import Goto, Jump
+from tortie.netfilter.target import Goto, Jump, Return
 from tortie.simulator.skb import Socket
 from tortie.simulator.trace import ChainStep, NoteStep, RuleStep, Step
 from tortie.simulator.walk import Arrival
@@ -320,7 +320,12 @@ def _is_optional(step: Step) -> bool:
     """
     if isinstance(step, ChainStep):
         return step.backend is Backend.NFT and step.policy == "ACCEPT" and step.number == 1
-    return isinstance(step, RuleStep) and step.maybe
+    return isinstance(step, RuleStep) and (step.maybe or _may_be_told_as_end(step))
+
+
+def _may_be_told_as_end(step: RuleStep) -> bool:
+    """Older kernels tell a rule of nf_tables that returns like the end of its chain, which is not compared (seen: 6.1)."""
+    return step.backend is Backend.NFT and isinstance(step.rule.target, Return)
 
 
 def _fits(entry: LogEntry, step: Step) -> bool:

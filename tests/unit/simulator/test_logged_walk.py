@@ -11,7 +11,7 @@ from tortie.net.protocol import TCP, UDP
 from tortie.netfilter.hook import Backend, Hook, TableName
 from tortie.netfilter.match import ProtocolMatch
 from tortie.netfilter.rule import Rule, Ruleset
-from tortie.netfilter.target import Accept, Drop
+from tortie.netfilter.target import Accept, Drop, Return
 from tortie.simulator.logged_walk import (
     LogEntry,
     compare,
@@ -186,6 +186,21 @@ def test_a_base_chain_that_nft_never_made_is_not_in_the_log(policy: str, number:
     first, *rest = (step for step in entry_steps(found) if isinstance(step, RuleStep | ChainStep))
     end = ChainStep(Hook.FORWARD, TableName.MANGLE, "FORWARD", number, policy, 0, first.packet, 0, Backend.NFT)
     assert compare(found, [first, end, *rest]).agrees is agrees
+
+
+@pytest.mark.parametrize(
+    "line", ["return:", "rule:0x6:RETURN  -4 -t filter -A FORWARD -p udp -j RETURN"], ids=["6.1", "6.18"]
+)
+def test_a_rule_that_returns_may_be_told_as_an_end(line: str) -> None:
+    """xtables-monitor 1.8.9 on both kernels."""
+    udp = ProtocolMatch(17)
+    filtering = table(FILTER, chain("FORWARD", Rule((udp,)), Rule((udp,), Return()), policy="ACCEPT"))
+    rules = ruleset(filtering, backend=Backend.NFT)
+    whole = MONITOR.replace("rule:0x6:CONTINUE  -4 -t filter -A FORWARD -p udp", line)
+    made = entries(whole.replace("return:", "rule:0x6:RETURN  -4 -t filter -A FORWARD -p udp -j RETURN"), rules)
+    walked = [step for step in entry_steps(made) if not isinstance(step, NoteStep)]
+    assert [step.number for step in walked if isinstance(step, RuleStep | ChainStep)] == [1, 2, 3]
+    assert compare(entries(whole, rules), walked).agrees
 
 
 def test_of_legacy_every_base_chain_is_in_the_log() -> None:
