@@ -91,10 +91,12 @@ class LogExplainer:
         packet, assumed = first_packet(entries)
         if packet is None:
             return Explained(entries, problem="the log does not show enough of the packet to walk it")
-        arrival = find_arrival(entries, packet)
-        if isinstance(arrival, str):
-            return Explained(entries, problem=arrival)
-        found = self._find_expected(entries, packet) or self._walk(entries, arrival, group[0].mark or 0)
+        found = self._find_expected(entries, packet)
+        if found is None:
+            arrival = find_arrival(entries, packet)
+            if isinstance(arrival, str):
+                return Explained(entries, problem=arrival)
+            found = self._walk(entries, arrival, group[0].mark or 0)
         return replace(found, taken_as=(*((assumed,) if assumed else ()), *found.taken_as))
 
     def _find_expected(self, entries: tuple[LogEntry, ...], packet: Packet) -> Explained | None:

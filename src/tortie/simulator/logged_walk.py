@@ -224,6 +224,8 @@ def find_arrival(entries: Sequence[LogEntry], packet: Packet) -> Arrival | str:
         return Arrival(packet, socket=Socket(logged.uid, logged.gid) if logged.uid is not None else None)
     if not logged.in_iface:
         return "the log does not show the device"
+    if logged.in_iface == "lo":
+        return "the packet comes back on lo, and the log does not show how it was sent"
     target = logged.mac_destination
     frame_type = "unicast"
     if target is not None and target[0] & 1:

@@ -250,6 +250,14 @@ def test_the_first_line_tells_how_the_packet_came(line: str, expected: tuple[str
     assert (arrival.in_iface, arrival.frame_type) == expected
 
 
+def test_what_comes_back_on_lo_cannot_be_walked_without_its_start() -> None:
+    """The node itself has sent it and knows its route, so that it is no arrival (skb_dst in ip_rcv_finish)."""
+    found = entries("TRACE: raw:PREROUTING:policy:1 IN=lo OUT= SRC=127.0.0.1 DST=127.0.0.1 LEN=28 PROTO=UDP SPT=1 DPT=2")
+    packet, _ = first_packet(found)
+    assert packet is not None
+    assert find_arrival(found, packet) == "the packet comes back on lo, and the log does not show how it was sent"
+
+
 def test_a_log_that_begins_in_the_middle_cannot_be_walked() -> None:
     found = entries(
         "TRACE: filter:FORWARD:rule:1 IN=eth0 OUT=eth1 SRC=10.0.0.5 DST=10.0.0.1 LEN=28 TTL=63 PROTO=UDP SPT=1 DPT=2"
