@@ -395,6 +395,8 @@ class Routing4:
                 why = f"the source {_text(decision.source or 0)} may not leave by {iface} ({setting.name} is off)"
                 assumed = (*decision.assumptions, *_assumed(setting))
                 return replace(_failed("EINVAL", why), sysctl=setting.name, assumptions=assumed)
+        if not dst:
+            return _failed("EINVAL", "0.0.0.0 cannot be a destination on the link")
         if loopback:
             return replace(decision, kind=RouteKind.LOCAL)
         heard = self._devices.is_up(iface)

@@ -273,6 +273,11 @@ def test_the_zero_destination_is_the_node_itself() -> None:
     assert sends(router(), "", out_iface="e2").source == value("10.2.0.1")
 
 
+def test_igmp_asks_a_bound_device_and_not_what_zero_means() -> None:
+    decision = sends(router(), "", "10.2.0.1", proto=2, out_iface="e2")
+    assert (decision.kind, decision.errno) == (RouteKind.MARTIAN, "EINVAL")
+
+
 def test_rules_see_what_the_socket_says() -> None:
     made = router(f"{DEFAULT}\ndefault dev e3 table 100", "50: oif e3 ipproto tcp dport 80 lookup 100")
     assert sends(made, "8.8.8.8", proto=TCP, dport=80).iface == "e1"
