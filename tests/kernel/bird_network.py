@@ -22,8 +22,10 @@ from tortie.model.read import Resources
 
 BIRD1_FOLDER = Path(__file__).parents[2] / ".tools" / "bird1" / "usr" / "sbin"
 """Where `tools/setup packages` unpacks BIRD 1.6, which cannot be installed beside BIRD 2."""
-LONGEST_WAIT_S = 40.0
-"""Sessions are up after 2 to 7 seconds; a machine that is busy with other tests may take longer."""
+LONGEST_WAIT_S = 100.0
+"""Sessions are up after 2 to 7 seconds; when both ends have called at once, BIRD may wait a minute before it tries again."""
+STEADY_S = 2.0
+"""A session that both ends opened at once may end again within this time."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,20 @@ class BirdNode:
         """The IPv4 routes that BIRD put into the kernel."""
         shown = self.run(["ip", "route", "show", "proto", "bird"]).out.decode()
         return sorted(re.sub(r" (?:metric|onlink|proto).*", "", line).strip() for line in shown.splitlines())
+
+
+def wait_for_sessions(node: BirdNode, *names: str) -> None:
+    """Waits until these sessions are up, no others, and have been for a while."""
+    found, since = node.established(), time.monotonic()
+
+    def steady() -> bool:
+        nonlocal found, since
+        now = node.established()
+        if now != found or now.keys() != set(names):
+            found, since = now, time.monotonic()
+        return time.monotonic() - since >= STEADY_S
+
+    wait_until(steady, lambda: node.asked("show", "protocols"))
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.bird_network import BIRD1, BIRD2, BirdNetwork, BirdNode, Version, wait_until
+from tests.kernel.bird_network import BIRD1, BIRD2, BirdNetwork, BirdNode, Version, wait_for_sessions, wait_until
 from tests.unit.bgp.cluster import affinity, cluster, configuration, node, peer, pool
 from tortie.kernel.bird import BirdChange
 from tortie.kernel.refusal import KernelRefused
@@ -64,7 +64,7 @@ def test_every_node_of_a_mesh_learns_the_others_blocks_and_blackholes_its_own(
         f"{borrowed} via 10.0.0.1 dev eth0",  # in another node's block, so on its own; `own` is in the first node's
         "blackhole 10.65.3.0/26",
     )
-    assert set(second.established()) == {"Mesh_10_0_0_1", "Mesh_10_0_0_3"}
+    wait_for_sessions(second, "Mesh_10_0_0_1", "Mesh_10_0_0_3")
 
 
 def test_a_route_reflector_takes_the_place_of_the_mesh(network: BirdNetwork, version: Version) -> None:
@@ -75,7 +75,7 @@ def test_a_route_reflector_takes_the_place_of_the_mesh(network: BirdNetwork, ver
     _wait_for_routes(
         first, "blackhole 10.65.1.0/26", "10.65.2.0/26 via 10.0.0.2 dev eth0", "10.65.3.0/26 via 10.0.0.3 dev eth0"
     )
-    assert set(second.established()) == {"Node_10_0_0_3"}
+    wait_for_sessions(second, "Node_10_0_0_3")
 
 
 ROUTER = {
@@ -114,13 +114,13 @@ def test_a_router_of_another_as_gives_its_default_route_and_learns_the_blocks(
         "10.65.3.0/26 via 10.0.0.3 dev eth0",
         "default via 10.0.0.254 dev eth0",
     )
-    assert set(second.established()) == {"Mesh_10_0_0_1", "Mesh_10_0_0_3", "Global_10_0_0_254"}
+    wait_for_sessions(second, "Mesh_10_0_0_1", "Mesh_10_0_0_3", "Global_10_0_0_254")
 
 
 def test_a_change_keeps_sessions_and_routes(network: BirdNetwork, version: Version) -> None:
     first, second, third = _started(network, version, cluster(*CLUSTER))
-    for one in (first, second, third):
-        wait_until(lambda one=one: len(one.established()) == 2, lambda one=one: one.asked("show", "protocols"))
+    for number, one in enumerate((first, second, third), 1):
+        wait_for_sessions(one, *(f"Mesh_10_0_0_{other}" for other in (1, 2, 3) if other != number))
     before = first.established()
     more = cluster(*CLUSTER, affinity("a", "10.65.9.0/26"), pool("other", "10.66.0.0/24"))
     assert first.configure(more) == BirdChange(written=True, reloaded=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,7 @@ def _run(state: Any, world: World) -> int:
 
     code = asyncio.run(Loop(state, world).run())
     # Threads that still wait for a tool would hold up the end; what a tool does it does whole or not at all.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # what a full disk did not take is lost, and the exit code stays what it is
+            stream.flush()
     os._exit(code)
