@@ -23,7 +23,7 @@ from tortie.model.read import Resources
 BIRD1_FOLDER = Path(__file__).parents[2] / ".tools" / "bird1" / "usr" / "sbin"
 """Where `tools/setup packages` unpacks BIRD 1.6, which cannot be installed beside BIRD 2."""
 LONGEST_WAIT_S = 100.0
-"""Sessions are up after 2 to 7 seconds; when both ends have called at once, BIRD may wait a minute before it tries again."""
+"""Sessions are up after 2 to 7 seconds; when both ends have called at once, BIRD may wait a minute before the next try."""
 STEADY_S = 2.0
 """A session that both ends opened at once may end again within this time."""
 
