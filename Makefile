@@ -24,7 +24,7 @@ demo: $(READY)
 test: packages lint
 	@$(PYTEST) $(WORKERS)
 
-# What needs neither root nor a browser, in under a minute.
+# What needs neither root nor a browser, in a minute and a half on two cores.
 check: lint
 	@$(PYTEST) $(WORKERS) --hypothesis-profile=check -m "not (kernel or browser or hunt)"
 
